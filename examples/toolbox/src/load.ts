@@ -1,0 +1,139 @@
+// The standard load: new HTTP/1.1 connections at a steady rate, a keep-alive connection, one HTTP/2 connection with
+// concurrent requests, DNS look-ups and a TCP echo stream, all at once and without retries, for some seconds.
+//   load HOST [--seconds 30] [--rate 100] [--until-file PATH]
+// HOST runs server.ts. Prints one line of JSON with what was asked and what failed (with the first few reasons).
+import { lookup } from 'node:dns/promises'
+import { existsSync } from 'node:fs'
+import { connect as connectHttp2 } from 'node:http2'
+import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { createHttpClient } from './http.ts'
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seconds: { type: 'string', default: '30' },
+    rate: { type: 'string', default: '100' },
+    'until-file': { type: 'string' },
+  },
+})
+const host = positionals[0] ?? 'toolbox'
+const end = Date.now() + Number(values.seconds) * 1000
+const over = (): boolean =>
+  Date.now() >= end || (values['until-file'] !== undefined && existsSync(values['until-file']))
+
+interface Count {
+  asked: number
+  ok: number
+  readonly reasons: string[]
+}
+const counts: Record<string, Count> = {}
+
+function note(kind: string, error: string | undefined): void {
+  const count = (counts[kind] ??= { asked: 0, ok: 0, reasons: [] })
+  count.asked++
+  if (error === undefined) count.ok++
+  else if (count.reasons.length < 5) count.reasons.push(`${new Date().toISOString()} ${error}`)
+}
+
+const problem = (outcome: { status?: number; error?: string }): string | undefined =>
+  outcome.error ?? (outcome.status === 200 ? undefined : `status ${outcome.status}`)
+
+async function newConnections(): Promise<void> {
+  const client = createHttpClient({ keepAlive: false, timeoutMs: 10_000 })
+  const perTick = Math.max(1, Math.round(Number(values.rate) / 50))
+  const open: Promise<void>[] = []
+  while (!over()) {
+    for (let index = 0; index < perTick; index++) {
+      open.push(client.get(`http://${host}:8080/new`).then((outcome) => note('newConnections', problem(outcome))))
+    }
+    if (open.length > 5_000) await Promise.all(open.splice(0, 4_000))
+    await delay(20)
+  }
+  await Promise.all(open)
+}
+
+async function keepAlive(): Promise<void> {
+  const client = createHttpClient({ keepAlive: true, timeoutMs: 10_000 })
+  while (!over()) {
+    note('keepAlive', problem(await client.get(`http://${host}:8080/kept`)))
+    await delay(5)
+  }
+  client.close()
+}
+
+async function oneHttp2Connection(): Promise<void> {
+  const session = connectHttp2(`http://${host}:8081`)
+  session.on('error', (error) => note('http2', `session: ${error.message}`))
+  const one = (): Promise<void> =>
+    new Promise((resolve) => {
+      if (session.destroyed) {
+        note('http2', 'session is gone')
+        return resolve()
+      }
+      const stream = session.request({ ':path': '/h2' })
+      let status: number | undefined
+      stream.on('response', (fields) => {
+        status = fields[':status']
+      })
+      stream.on('error', (error) => {
+        note('http2', error.message)
+        resolve()
+      })
+      stream.resume()
+      stream.on('end', () => {
+        note('http2', status === 200 ? undefined : `status ${status}`)
+        resolve()
+      })
+      stream.end()
+    })
+  while (!over()) {
+    await Promise.all([one(), one(), one(), one()])
+    await delay(20)
+  }
+  session.close()
+}
+
+async function names(): Promise<void> {
+  while (!over()) {
+    await lookup(host).then(
+      () => note('dns', undefined),
+      (error: Error) => note('dns', error.message),
+    )
+    await delay(100)
+  }
+}
+
+async function echo(): Promise<void> {
+  const socket = connect({ host, port: 9000 })
+  let heard = 0
+  let broken: string | undefined
+  socket.on('error', (error) => {
+    broken = error.message
+  })
+  socket.on('close', () => {
+    broken ??= 'closed'
+  })
+  socket.on('data', (data) => {
+    heard += data.length
+  })
+  let sent = 0
+  while (!over()) {
+    if (broken !== undefined) {
+      note('tcpEcho', broken)
+      return
+    }
+    sent += 64
+    socket.write(Buffer.alloc(64, 1))
+    const before = Date.now()
+    while (heard < sent && Date.now() - before < 10_000 && broken === undefined) await delay(5)
+    note('tcpEcho', heard >= sent ? undefined : (broken ?? 'no echo in 10 s'))
+    await delay(20)
+  }
+  socket.destroy()
+}
+
+await Promise.all([newConnections(), keepAlive(), oneHttp2Connection(), names(), echo()])
+const failed = Object.values(counts).reduce((sum, count) => sum + count.asked - count.ok, 0)
+process.stdout.write(`${JSON.stringify({ failed, counts })}\n`, () => process.exit(0))
