@@ -1,6 +1,6 @@
 // One request in one protocol, its outcome as a line of JSON on standard output. Exit status 0 whenever the
 // outcome is known, also when it is an error: the caller judges. Verbs:
-//   http URL [--count N] [--header NAME:VALUE]... [--timeout MS] [--keep-alive]
+//   http URL [--count N] [--header NAME:VALUE]... [--timeout MS] [--keep-alive] [--expect STATUS]
 //   h2 URL [--count N] · tcp-first HOST PORT · tcp-echo HOST PORT BYTES · udp HOST PORT · ws URL · grpc HOST:PORT · dns NAME
 import { createHash, randomBytes } from 'node:crypto'
 import { createSocket } from 'node:dgram'
@@ -21,6 +21,8 @@ const { positionals, values } = parseArgs({
     header: { type: 'string', multiple: true, default: [] },
     timeout: { type: 'string', default: '15000' },
     'keep-alive': { type: 'boolean', default: false },
+    // Exit status 1 unless this is the HTTP status.
+    expect: { type: 'string' },
   },
 })
 const [verb = '', target = '', port = '', size = '65536'] = positionals

@@ -1,0 +1,69 @@
+// The pods and addresses that the scenes have in common.
+import { type Cluster, isReady, type PodObject, until } from './cluster.ts'
+
+export const details = 'http://details.bookinfo:9080/details/0'
+export const reviews = 'http://reviews.bookinfo:9080/reviews/0'
+export const ratings = 'http://ratings.bookinfo:9080/ratings/0'
+
+/** The ready pod with these labels; waits for it. */
+export function onePod(cluster: Cluster, namespace: string, selector: string): Promise<PodObject> {
+  return until(`a ready pod ${selector} in ${namespace}`, async () =>
+    (await cluster.pods(namespace, selector)).find(isReady),
+  )
+}
+
+/** A client pod of the mesh's namespace on another node than the pod `selector`, so that its calls cross the link. */
+export async function crossing(
+  cluster: Cluster,
+  selector: string,
+): Promise<{ client: PodObject; server: PodObject; node: string }> {
+  const server = await onePod(cluster, 'bookinfo', selector)
+  return until(`a client on another node than ${server.spec.nodeName}`, async () => {
+    const clients = await cluster.pods('bookinfo', 'app=client')
+    const client = clients.find((pod) => isReady(pod) && pod.spec.nodeName !== server.spec.nodeName)
+    return client?.spec.nodeName ? { client, server, node: client.spec.nodeName } : undefined
+  })
+}
+
+export function isEnrolled(pod: PodObject): boolean {
+  return pod.metadata.annotations?.['ambient.istio.io/redirection'] === 'enabled'
+}
+
+/** Waits until every running pod of bookinfo is in the mesh, or none is. */
+export async function allEnrolled(cluster: Cluster, wanted: boolean): Promise<number> {
+  return until(`every pod of bookinfo ${wanted ? 'in' : 'out of'} the mesh`, async () => {
+    const pods = (await cluster.pods('bookinfo', '')).filter((pod) => pod.status?.phase === 'Running')
+    return pods.length > 0 && pods.every((pod) => isEnrolled(pod) === wanted) && pods.length
+  })
+}
+
+/** Restart counts and container ids of all pods: equal before and after means that nothing was restarted. */
+export async function incarnations(cluster: Cluster): Promise<string> {
+  const pods = await cluster.pods('bookinfo', '')
+  return pods
+    .map(
+      (pod) =>
+        `${pod.metadata.uid}:${(pod.status?.containerStatuses ?? []).map((status) => `${status.containerID}/${status.restartCount}`).join(',')}`,
+    )
+    .sort()
+    .join(' ')
+}
+
+interface RouteStatus {
+  readonly status?: {
+    readonly parents?: readonly { readonly conditions?: readonly { type: string; status: string }[] }[]
+  }
+}
+
+/** Waits until a route's every parent has it Accepted and its references resolved. */
+export function routeAccepted(cluster: Cluster, kind: string, namespace: string, name: string): Promise<true> {
+  return until(`${kind} ${namespace}/${name} to be accepted`, async () => {
+    const { status } = (await cluster.get(kind, namespace, name)) as unknown as RouteStatus
+    const parents = status?.parents ?? []
+    const holds = (type: string) =>
+      parents.every((parent) =>
+        parent.conditions?.some((condition) => condition.type === type && condition.status === 'True'),
+      )
+    return parents.length > 0 && holds('Accepted') && holds('ResolvedRefs') ? true : undefined
+  })
+}

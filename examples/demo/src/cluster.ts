@@ -1,0 +1,167 @@
+// What a scene may do to a cluster and see of it. Everything goes through the Kubernetes API, so that the scenes
+// run unchanged on `wishbone up` and on a real cluster.
+import { setTimeout as delay } from 'node:timers/promises'
+import {
+  applyObject,
+  deleteObject,
+  type ExecResult,
+  exec,
+  getObject,
+  type KubeClient,
+  type KubeObject,
+  listObjects,
+  parseObjects,
+} from '@wishbone/cli'
+
+export interface PodObject extends KubeObject {
+  readonly spec: { readonly nodeName?: string; readonly containers: readonly { readonly name: string }[] }
+  readonly status?: {
+    readonly phase?: string
+    readonly podIP?: string
+    readonly hostIP?: string
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[]
+    readonly containerStatuses?: readonly { readonly containerID?: string; readonly restartCount: number }[]
+  }
+}
+
+export interface Wiretap {
+  readonly interface: string
+  readonly packets: number
+  readonly tcpPorts: Readonly<Record<string, number>>
+  readonly found: Readonly<Record<string, number>>
+}
+
+export interface Cluster {
+  readonly client: KubeClient
+  /** An HTTP server that is no part of the cluster, reachable from pods. */
+  readonly outsideUrl: string
+  /** Applies every object of the YAML text; throws at the first that is refused. */
+  apply(yaml: string): Promise<void>
+  remove(yaml: string): Promise<void>
+  get(kind: string, namespace: string | undefined, name: string): Promise<KubeObject>
+  /** JSON merge patch. */
+  patch(kind: string, namespace: string | undefined, name: string, patch: unknown): Promise<void>
+  pods(namespace: string, selector: string): Promise<readonly PodObject[]>
+  run(pod: PodObject, command: readonly string[]): Promise<ExecResult>
+  logs(pod: PodObject, container?: string, sinceSeconds?: number): Promise<string>
+  /** A toolbox client verb in a pod; its line of JSON. */
+  toolbox<T = Outcome>(pod: PodObject, ...words: string[]): Promise<T>
+  load(pod: PodObject, host: string, seconds: number, rate: number): Promise<LoadResult>
+  wiretap(node: string, seconds: number, find: readonly string[]): Promise<Wiretap>
+}
+
+export interface Outcome {
+  readonly ms: number
+  readonly status?: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+  readonly error?: string
+  readonly heard?: unknown
+}
+
+export interface Distribution {
+  readonly total: number
+  readonly statuses: Readonly<Record<string, number>>
+  readonly servedBy: Readonly<Record<string, number>>
+}
+
+export interface LoadResult {
+  readonly failed: number
+  readonly counts: Readonly<
+    Record<string, { readonly asked: number; readonly ok: number; readonly reasons: readonly string[] }>
+  >
+}
+
+export function isReady(pod: PodObject): boolean {
+  return pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false
+}
+
+/** Asks again until `probe` gives something, at most `timeoutMs`; then says what was awaited and what was last seen. */
+export async function until<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false>,
+  timeoutMs = 30_000,
+): Promise<T> {
+  const end = Date.now() + timeoutMs
+  let last = 'nothing seen'
+  for (;;) {
+    try {
+      const seen = await probe()
+      if (seen !== undefined && seen !== false) return seen
+    } catch (cause) {
+      last = (cause as Error).message
+    }
+    if (Date.now() > end) throw new Error(`waited ${timeoutMs / 1000} s for ${what} in vain (${last})`)
+    await delay(100)
+  }
+}
+
+function lastLine<T>(result: ExecResult, what: string): T {
+  const line = result.stdout.trim().split('\n').at(-1) ?? ''
+  try {
+    return JSON.parse(line) as T
+  } catch {
+    throw new Error(`${what} ended with ${result.code} and said no JSON: ${result.stdout}${result.stderr}`)
+  }
+}
+
+export function createCluster(client: KubeClient, outsideUrl: string): Cluster {
+  const kind = (word: string) => client.kindNamed(word)
+  const objects = (yaml: string): readonly KubeObject[] => {
+    const { objects: read, mistakes } = parseObjects(yaml, 'scene')
+    if (mistakes[0]) throw new Error(mistakes[0].message)
+    return read.map((entry) => entry.object)
+  }
+  const cluster: Cluster = {
+    client,
+    outsideUrl,
+    async apply(yaml) {
+      for (const object of objects(yaml)) await applyObject(client, object)
+    },
+    async remove(yaml) {
+      for (const object of [...objects(yaml)].reverse()) await deleteObject(client, object)
+    },
+    get: async (word, namespace, name) => getObject(client, await kind(word), namespace, name),
+    async patch(word, namespace, name, patch) {
+      await client.request(
+        'PATCH',
+        client.pathOf(await kind(word), namespace, name),
+        patch,
+        'application/merge-patch+json',
+      )
+    },
+    pods: async (namespace, selector) =>
+      (await listObjects(client, await kind('pods'), namespace, selector)) as readonly PodObject[],
+    run: (pod, command) =>
+      exec(client, { namespace: pod.metadata.namespace ?? 'default', pod: pod.metadata.name, command }),
+    async logs(pod, container, sinceSeconds) {
+      const query = new URLSearchParams()
+      if (container) query.set('container', container)
+      if (sinceSeconds) query.set('sinceSeconds', String(sinceSeconds))
+      const path = `/api/v1/namespaces/${pod.metadata.namespace}/pods/${pod.metadata.name}/log?${query}`
+      return (await client.request('GET', path)).body
+    },
+    async toolbox<T>(pod: PodObject, ...words: string[]) {
+      const result = await cluster.run(pod, ['node', 'src/client.ts', ...words])
+      return lastLine<T>(result, `toolbox ${words.join(' ')} in ${pod.metadata.name}`)
+    },
+    async load(pod, host, seconds, rate) {
+      const command = ['node', 'src/load.ts', host, '--seconds', String(seconds), '--rate', String(rate)]
+      return lastLine<LoadResult>(await cluster.run(pod, command), `load in ${pod.metadata.name}`)
+    },
+    async wiretap(node, seconds, find) {
+      const taps = await cluster.pods('outside', 'app=wiretap')
+      const tap = taps.find((pod) => pod.spec.nodeName === node)
+      if (!tap) throw new Error(`no wiretap on ${node}`)
+      const command = [
+        'node',
+        'src/wiretap.ts',
+        '--seconds',
+        String(seconds),
+        ...find.flatMap((text) => ['--find', text]),
+      ]
+      return lastLine<Wiretap>(await cluster.run(tap, command), `wiretap on ${node}`)
+    },
+  }
+  return cluster
+}

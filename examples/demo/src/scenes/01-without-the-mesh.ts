@@ -1,0 +1,23 @@
+// Scene 1: without the mesh the application works, and its HTTP is readable on the link between the nodes.
+import { crossing, details } from '../cast.ts'
+import type { Scene } from '../scene.ts'
+
+export const withoutTheMesh: Scene = {
+  number: 1,
+  title: 'The application runs without the mesh, readable on the wire',
+  async play({ cluster, doing, check }) {
+    const { client, node } = await crossing(cluster, 'app=details')
+    doing(`listening on the link of node ${node} while a client there calls details on another node`)
+    const tap = cluster.wiretap(node, 2, ['GET /details/0', 'William Shakespeare'])
+    await new Promise((resolve) => setTimeout(resolve, 700))
+    const answer = await cluster.toolbox(client, 'http', details)
+    check('details answers 200', answer.status === 200, answer.status ?? answer.error)
+    const seen = await tap
+    check('the request is readable on the link', (seen.found['GET /details/0'] ?? 0) > 0, seen.found)
+    check(
+      'so is the answer',
+      (seen.found['William Shakespeare'] ?? 0) > 0,
+      `${seen.packets} TCP packets on ${seen.interface}`,
+    )
+  },
+}

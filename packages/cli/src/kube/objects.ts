@@ -1,0 +1,143 @@
+// What the commands do with objects: read them from files, apply, list, delete, wait.
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { isMap, LineCounter, parseAllDocuments } from 'yaml'
+import { type KindName, type KubeClient, KubeError, type KubeObject } from './client.ts'
+
+/** Where in the user's files an object or a mistake is. */
+export interface Place {
+  readonly file: string
+  readonly line: number
+}
+
+export interface ReadObject {
+  readonly object: KubeObject
+  readonly place: Place
+}
+
+export interface Mistake {
+  readonly place: Place
+  readonly message: string
+}
+
+/** All objects of YAML (or JSON) text, and what could not be read; never throws. */
+export function parseObjects(
+  text: string,
+  file: string,
+): { objects: readonly ReadObject[]; mistakes: readonly Mistake[] } {
+  const objects: ReadObject[] = []
+  const mistakes: Mistake[] = []
+  const lines = new LineCounter()
+  for (const document of parseAllDocuments(text, { lineCounter: lines })) {
+    const lineAt = (offset: number | undefined): number => (offset === undefined ? 1 : lines.linePos(offset).line)
+    const [error] = document.errors
+    if (error) {
+      mistakes.push({
+        place: { file, line: lineAt(error.pos[0]) },
+        message: error.message.split('\n')[0] ?? 'syntax error',
+      })
+      continue
+    }
+    if (document.contents === null) continue
+    const place = { file, line: lineAt(document.contents.range?.[0]) }
+    if (!isMap(document.contents)) {
+      mistakes.push({ place, message: 'expected an object with apiVersion, kind and metadata' })
+      continue
+    }
+    const value = document.toJS() as Partial<KubeObject> & { items?: KubeObject[] }
+    if (value.kind === 'List' && Array.isArray(value.items)) {
+      for (const object of value.items) objects.push({ object, place })
+      continue
+    }
+    if (!value.apiVersion || !value.kind || !value.metadata?.name) {
+      const missing = [
+        !value.apiVersion && 'apiVersion',
+        !value.kind && 'kind',
+        !value.metadata?.name && 'metadata.name',
+      ]
+      mistakes.push({ place, message: `the object has no ${missing.filter(Boolean).join(', ')}` })
+      continue
+    }
+    objects.push({ object: value as KubeObject, place })
+  }
+  return { objects, mistakes }
+}
+
+/** Every .yaml, .yml and .json file of a folder (not images.yaml, which is no object), sorted; or the one file named. */
+export function manifestFiles(path: string): readonly string[] {
+  if (!statSync(path).isDirectory()) return [path]
+  return readdirSync(path, { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.(ya?ml|json)$/.test(name) && !/(^|\/)images\.yaml$/.test(name))
+    .sort()
+    .map((name) => join(path, name))
+}
+
+export function readManifests(path: string): { objects: readonly ReadObject[]; mistakes: readonly Mistake[] } {
+  const read = manifestFiles(path).map((file) => parseObjects(readFileSync(file, 'utf8'), file))
+  return { objects: read.flatMap((part) => part.objects), mistakes: read.flatMap((part) => part.mistakes) }
+}
+
+/** `kind/name` with its namespace, as messages name an object. */
+export function refOf(object: KubeObject): string {
+  const { namespace, name } = object.metadata
+  return `${object.kind.toLowerCase()}/${namespace ? `${namespace}/` : ''}${name}`
+}
+
+async function place(client: KubeClient, object: KubeObject): Promise<{ kind: KindName; path: string }> {
+  const kind = await client.kindOf(object)
+  const namespace = kind.namespaced ? (object.metadata.namespace ?? client.config.namespace) : undefined
+  return { kind, path: client.pathOf(kind, namespace, object.metadata.name) }
+}
+
+/** Server-side apply with unknown fields refused; the outcome in kubectl's words. */
+export async function applyObject(
+  client: KubeClient,
+  object: KubeObject,
+): Promise<'created' | 'configured' | 'unchanged'> {
+  const { path } = await place(client, object)
+  const before = await client.request('GET', path).then(
+    (response) => JSON.parse(response.body) as KubeObject,
+    (cause: unknown) => {
+      if (cause instanceof KubeError && cause.status === 404) return undefined
+      throw cause
+    },
+  )
+  const query = 'fieldManager=wishbone&force=true&fieldValidation=Strict'
+  const response = await client.request('PATCH', `${path}?${query}`, object, 'application/apply-patch+yaml')
+  const after = JSON.parse(response.body) as KubeObject
+  if (!before) return 'created'
+  return before.metadata.resourceVersion === after.metadata.resourceVersion ? 'unchanged' : 'configured'
+}
+
+/** Resolves to false when it was not there. */
+export async function deleteObject(client: KubeClient, object: KubeObject): Promise<boolean> {
+  const { path } = await place(client, object)
+  try {
+    await client.request('DELETE', path)
+    return true
+  } catch (cause) {
+    if (cause instanceof KubeError && cause.status === 404) return false
+    throw cause
+  }
+}
+
+export async function listObjects(
+  client: KubeClient,
+  kind: KindName,
+  namespace: string | undefined,
+  selector?: string,
+): Promise<readonly KubeObject[]> {
+  const query = selector ? `?labelSelector=${encodeURIComponent(selector)}` : ''
+  const response = await client.request('GET', `${client.pathOf(kind, namespace)}${query}`)
+  const items = (JSON.parse(response.body) as { items: KubeObject[] }).items
+  return items.map((item) => ({ ...item, apiVersion: kind.apiVersion, kind: kind.kind }))
+}
+
+export async function getObject(
+  client: KubeClient,
+  kind: KindName,
+  namespace: string | undefined,
+  name: string,
+): Promise<KubeObject> {
+  return JSON.parse((await client.request('GET', client.pathOf(kind, namespace, name))).body) as KubeObject
+}

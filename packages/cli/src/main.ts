@@ -1,0 +1,98 @@
+#!/usr/bin/env node
+// The wishbone command: one verb a file under verbs/.
+import { Command } from 'commander'
+import { KubeError } from './kube/client.ts'
+import { apply } from './verbs/apply.ts'
+import { UsageError } from './verbs/context.ts'
+import { remove } from './verbs/delete.ts'
+import { get } from './verbs/get.ts'
+import { execute, logs, portForward } from './verbs/pods.ts'
+import { status } from './verbs/status.ts'
+import { up } from './verbs/up.ts'
+
+const program = new Command('wishbone')
+  .description('A service mesh without sidecars, configured by the Kubernetes Gateway API alone.')
+  .option('--kubeconfig <path>', 'the cluster; otherwise $KUBECONFIG, ./.wishbone/kubeconfig, ~/.kube/config')
+  .option('-n, --namespace <name>', 'the namespace')
+  .enablePositionalOptions()
+  .showHelpAfterError()
+
+const collect = (value: string, previous: string[] = []): string[] => [...previous, value]
+
+program
+  .command('up')
+  .description('run a folder of manifests on this machine, in a mesh')
+  .requiredOption('-f, --filename <folder>', 'a folder with manifests and images.yaml')
+  .option('--nodes <count>', 'how many nodes to play', '2')
+  .option('--state <folder>', 'where to keep logs, sockets and the kubeconfig', '.wishbone')
+  .option('--ip-families <families>', 'ipv4, dual or ipv6', 'ipv4')
+  .action(async (options) => {
+    process.exitCode = await up(options)
+  })
+
+program
+  .command('apply')
+  .description('apply manifests from a file, a folder or standard input (-)')
+  .requiredOption('-f, --filename <path>', 'may be given more than once', collect)
+  .action((options, command: Command) => apply({ ...command.optsWithGlobals(), ...options }))
+
+program
+  .command('get <kind> [name]')
+  .description('show objects')
+  .option('-n, --namespace <name>', 'the namespace')
+  .option('-A, --all-namespaces', 'in every namespace')
+  .option('-o, --output <form>', 'json, yaml or name')
+  .option('-l, --selector <labels>', 'only objects with these labels')
+  .action((kind, name, options, command: Command) => get(kind, name, { ...command.optsWithGlobals(), ...options }))
+
+program
+  .command('delete [words...]')
+  .description('delete KIND NAME, or what is in -f PATH')
+  .option('-n, --namespace <name>', 'the namespace')
+  .option('-f, --filename <path>', 'may be given more than once', collect)
+  .action((words, options, command: Command) => remove(words, { ...command.optsWithGlobals(), ...options }))
+
+program
+  .command('status')
+  .description('the mesh in one look; exit status 1 when something needs attention')
+  .action(async (_options, command: Command) => {
+    process.exitCode = await status(command.optsWithGlobals())
+  })
+
+program
+  .command('logs <pod>')
+  .description("a pod's output; also deployment/NAME")
+  .option('-n, --namespace <name>', 'the namespace')
+  .option('-c, --container <name>', 'which container')
+  .option('-f, --follow', 'go on as it is written')
+  .option('-p, --previous', 'of the container before its restart')
+  .option('--tail <lines>', 'only the last lines')
+  .action((pod, options, command: Command) => logs(pod, { ...command.optsWithGlobals(), ...options }))
+
+program
+  .command('exec <pod> <command...>')
+  .description('run a command in a pod')
+  .option('-n, --namespace <name>', 'the namespace')
+  .option('-c, --container <name>', 'which container')
+  .option('-i, --stdin', 'pass standard input on')
+  .passThroughOptions()
+  .action(async (pod, words, options, command: Command) => {
+    process.exitCode = await execute(pod, words, { ...command.optsWithGlobals(), ...options })
+  })
+
+program
+  .command('port-forward <pod> <ports>')
+  .description('a local port to a pod: LOCAL:REMOTE')
+  .option('-n, --namespace <name>', 'the namespace')
+  .action((pod, ports, options, command: Command) =>
+    portForward(pod, ports, { ...command.optsWithGlobals(), ...options }),
+  )
+
+try {
+  await program.parseAsync()
+} catch (cause) {
+  if (!(cause instanceof UsageError || cause instanceof KubeError || cause instanceof Error)) throw cause
+  process.stderr.write(`wishbone: ${cause.message}\n`)
+  if (process.env['WISHBONE_DEBUG']) process.stderr.write(`${cause.stack}\n`)
+  process.exitCode = 1
+}

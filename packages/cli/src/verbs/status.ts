@@ -1,0 +1,62 @@
+// wishbone status: the mesh in one look: its programs, who is enrolled, gateways and routes that need attention.
+import type { KubeClient, KubeObject } from '../kube/client.ts'
+import { listObjects } from '../kube/objects.ts'
+import { type ClusterOptions, connectCluster, print, printTable } from './context.ts'
+import { stateOf } from './get.ts'
+
+const watched = [
+  'gateways',
+  'httproutes',
+  'grpcroutes',
+  'tcproutes',
+  'tlsroutes',
+  'authorizationpolicies',
+  'peerauthentications',
+] as const
+
+async function listed(client: KubeClient, word: string): Promise<readonly KubeObject[]> {
+  const kind = await client.kindNamed(word).catch(() => undefined)
+  return kind ? listObjects(client, kind, undefined) : []
+}
+
+function isReady(pod: KubeObject): boolean {
+  const status = pod['status'] as { conditions?: { type: string; status: string }[] } | undefined
+  return (status?.conditions ?? []).some((condition) => condition.type === 'Ready' && condition.status === 'True')
+}
+
+/** Exit status 1 when some program of the mesh is not ready or some object is not accepted. */
+export async function status(options: ClusterOptions & { readonly system?: string }): Promise<number> {
+  const system = options.system ?? 'wishbone-system'
+  const client = connectCluster(options)
+  try {
+    const pods = await listed(client, 'pods')
+    const own = pods.filter((pod) => pod.metadata.namespace === system)
+    print('PROGRAMS')
+    if (own.length === 0) print(`  none in ${system}: Wishbone is not installed here`)
+    for (const pod of own) print(`  ${isReady(pod) ? 'ready    ' : 'NOT READY'}  ${pod.metadata.name}`)
+    const byNamespace = new Map<string, { total: number; enrolled: number }>()
+    for (const pod of pods) {
+      const count = byNamespace.get(pod.metadata.namespace ?? '') ?? { total: 0, enrolled: 0 }
+      count.total++
+      if (pod.metadata.annotations?.['ambient.istio.io/redirection'] === 'enabled') count.enrolled++
+      byNamespace.set(pod.metadata.namespace ?? '', count)
+    }
+    print('\nPODS')
+    printTable(
+      ['  NAMESPACE', 'PODS', 'IN THE MESH'],
+      [...byNamespace].map(([name, count]) => [`  ${name}`, String(count.total), String(count.enrolled)]),
+    )
+    const objects = (await Promise.all(watched.map((word) => listed(client, word)))).flat()
+    print('\nCONFIGURATION')
+    let troubled = own.filter((pod) => !isReady(pod)).length + (own.length === 0 ? 1 : 0)
+    if (objects.length === 0) print('  no Gateways, routes or policies')
+    for (const object of objects) {
+      const state = stateOf(object)
+      if (/=False/.test(state)) troubled++
+      print(`  ${object.kind} ${object.metadata.namespace}/${object.metadata.name}: ${state || 'no status yet'}`)
+    }
+    return troubled === 0 ? 0 : 1
+  } finally {
+    client.close()
+  }
+}
