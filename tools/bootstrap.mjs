@@ -13,7 +13,7 @@ const pnpmVersion = '12.21.0'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'wishbone')
 const verbs = {
-  demo: ['packages/cli/src/main.ts', 'demo'],
+  demo: ['examples/demo/src/main.ts'],
   up: ['packages/cli/src/main.ts', 'up'],
   wishbone: ['packages/cli/src/main.ts'],
   test: ['tools/test.ts'],

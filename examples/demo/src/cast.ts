@@ -1,5 +1,5 @@
 // The pods and addresses that the scenes have in common.
-import { type Cluster, isReady, type PodObject, until } from './cluster.ts'
+import { type Cluster, isReady, type PodObject, until } from '@wishbone/testing/cluster'
 
 export const details = 'http://details.bookinfo:9080/details/0'
 export const reviews = 'http://reviews.bookinfo:9080/reviews/0'

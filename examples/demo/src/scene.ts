@@ -1,5 +1,5 @@
 // A scene is a promise to the user, played: what is done, what is expected, what was observed.
-import type { Cluster } from './cluster.ts'
+import type { Cluster } from '@wishbone/testing/cluster'
 
 export interface Stage {
   readonly cluster: Cluster

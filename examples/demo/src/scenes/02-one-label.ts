@@ -1,9 +1,9 @@
 // Scene 2: one label brings the namespace into the mesh, under load, without a restart or a failed request;
 // afterwards every connection is mTLS between SPIFFE identities; taking the label away reverts it.
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Cluster, LoadResult } from '@wishbone/testing/cluster'
+import { until } from '@wishbone/testing/cluster'
 import { allEnrolled, crossing, details, incarnations } from '../cast.ts'
-import type { Cluster, LoadResult } from '../cluster.ts'
-import { until } from '../cluster.ts'
 import type { Scene } from '../scene.ts'
 
 const loadSeconds = 30

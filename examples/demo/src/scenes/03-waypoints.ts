@@ -1,6 +1,7 @@
 // Scene 3: a named waypoint splits reviews 90/10, an automatic one serves ratings, the other Services stay L4.
+
+import { type Distribution, until } from '@wishbone/testing/cluster'
 import { details, onePod, ratings, reviews, routeAccepted } from '../cast.ts'
-import { type Distribution, until } from '../cluster.ts'
 import { manifest } from '../manifest.ts'
 import type { Scene } from '../scene.ts'
 

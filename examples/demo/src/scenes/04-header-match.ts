@@ -1,6 +1,7 @@
 // Scene 4: one user gets v2; the application sees changed request headers, the client changed response headers.
+
+import { until } from '@wishbone/testing/cluster'
 import { onePod, reviews } from '../cast.ts'
-import { until } from '../cluster.ts'
 import { manifest } from '../manifest.ts'
 import type { Scene } from '../scene.ts'
 

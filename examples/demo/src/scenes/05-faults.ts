@@ -1,6 +1,7 @@
 // Scene 5: a delay for one user, an abort for a share of another's requests, nothing for the rest.
+
+import { type Distribution, until } from '@wishbone/testing/cluster'
 import { onePod, ratings } from '../cast.ts'
-import { type Distribution, until } from '../cluster.ts'
 import { manifest } from '../manifest.ts'
 import type { Scene } from '../scene.ts'
 

@@ -1,6 +1,7 @@
 // Scene 6: retries hide a flaky backend; request and backendRequest timeouts cut a slow one with 504.
+
+import { type Distribution, until } from '@wishbone/testing/cluster'
 import { onePod, routeAccepted } from '../cast.ts'
-import { type Distribution, until } from '../cluster.ts'
 import { manifest } from '../manifest.ts'
 import type { Scene } from '../scene.ts'
 

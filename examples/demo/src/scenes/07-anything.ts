@@ -1,6 +1,7 @@
 // Scene 7: applications as they come, unchanged and enrolled.
+
+import { type Cluster, type Outcome, type PodObject, until } from '@wishbone/testing/cluster'
 import { details, onePod } from '../cast.ts'
-import { type Cluster, type Outcome, type PodObject, until } from '../cluster.ts'
 import { manifest } from '../manifest.ts'
 import type { Scene, Stage } from '../scene.ts'
 

@@ -1,6 +1,7 @@
 // Scene 8: an L4 policy gives the same answers before and after a route brings a waypoint; STRICT refuses plaintext.
+
+import { type Outcome, until } from '@wishbone/testing/cluster'
 import { details, onePod, routeAccepted } from '../cast.ts'
-import { type Outcome, until } from '../cluster.ts'
 import { manifest } from '../manifest.ts'
 import type { Scene } from '../scene.ts'
 

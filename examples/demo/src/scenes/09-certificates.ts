@@ -1,6 +1,7 @@
 // Scene 9: certificates rotate without a broken connection.
+
+import { type Cluster, until } from '@wishbone/testing/cluster'
 import { onePod } from '../cast.ts'
-import { type Cluster, until } from '../cluster.ts'
 import type { Scene } from '../scene.ts'
 
 interface Dump {

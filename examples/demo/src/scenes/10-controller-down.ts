@@ -1,6 +1,7 @@
 // Scene 10: without its controller the mesh serves on; when it returns, an edit takes effect.
+
+import { type Distribution, isReady, until } from '@wishbone/testing/cluster'
 import { onePod, reviews } from '../cast.ts'
-import { type Distribution, isReady, until } from '../cluster.ts'
 import { manifest } from '../manifest.ts'
 import type { Scene } from '../scene.ts'
 

@@ -1,5 +1,5 @@
 // Scene 11: a Gateway of class wishbone opens the application to this machine's browser.
-import { until } from '../cluster.ts'
+import { until } from '@wishbone/testing/cluster'
 import { manifest } from '../manifest.ts'
 import type { Scene } from '../scene.ts'
 

@@ -1,0 +1,113 @@
+// wishbone up -f FOLDER: the folder's manifests, running on this machine in a mesh, until ^C.
+import { existsSync, statSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type IpFamilies, type MachineEvent, startSandbox } from '@wishbone/machine'
+import { print, UsageError } from './context.ts'
+
+export interface UpOptions {
+  readonly filename: string
+  readonly nodes: string
+  readonly state: string
+  readonly ipFamilies: string
+}
+
+/** The manifests that install the mesh on a machine. */
+export const systemManifests: readonly string[] = [
+  fileURLToPath(new URL('../../../../deploy/machine.yaml', import.meta.url)),
+]
+
+function families(word: string): IpFamilies {
+  if (word === 'ipv4' || word === 'dual' || word === 'ipv6') return word
+  throw new UsageError(`--ip-families is ipv4, dual or ipv6, not '${word}'`)
+}
+
+/** Progress: on a terminal one line that changes, elsewhere a line each. */
+export function createProgress(stream: NodeJS.WriteStream): {
+  show(text: string): void
+  say(text: string): void
+  done(): void
+} {
+  let shown = false
+  const clear = (): void => {
+    if (shown) stream.write('\r\x1b[K')
+    shown = false
+  }
+  return {
+    show(text) {
+      if (!stream.isTTY) return void stream.write(`${text}\n`)
+      clear()
+      stream.write(text.slice(0, (stream.columns ?? 80) - 1))
+      shown = true
+    },
+    say(text) {
+      clear()
+      stream.write(`${text}\n`)
+    },
+    done: clear,
+  }
+}
+
+/** Shows the machine's events to a person. */
+export function narrate(progress: ReturnType<typeof createProgress>): (event: MachineEvent) => void {
+  return (event) => {
+    if (event.event === 'progress') progress.show(event.text)
+    if (event.event === 'warning') progress.say(`warning: ${event.text}`)
+  }
+}
+
+/** Runs until a signal; the exit status. */
+export async function up(options: UpOptions): Promise<number> {
+  const folder = resolve(options.filename)
+  if (!existsSync(folder) || !statSync(folder).isDirectory())
+    throw new UsageError(`${options.filename} is not a folder`)
+  const nodes = Number(options.nodes)
+  if (!Number.isInteger(nodes) || nodes < 1 || nodes > 20)
+    throw new UsageError(`--nodes is a number from 1 to 20, not '${options.nodes}'`)
+  if (!existsSync(join(folder, 'images.yaml')))
+    process.stderr.write(`warning: ${options.filename} has no images.yaml, so no container of it can start\n`)
+  const progress = createProgress(process.stderr)
+  const started = Date.now()
+  await using sandbox = await startSandbox({
+    stateDir: options.state,
+    folders: [folder],
+    systemManifests,
+    nodes,
+    ipFamilies: families(options.ipFamilies),
+    portFor: (_namespace, _service, port) =>
+      port === 80 ? 8080 : port === 443 ? 8443 : port > 1024 ? port : undefined,
+    onEvent: (event) => {
+      narrate(progress)(event)
+      if (event.event === 'publish') {
+        const { namespace, service, port } = event
+        void sandbox
+          .urlOf(namespace, service, port)
+          .then((url) => progress.say(`${namespace}/${service} port ${port}: ${url}`))
+      }
+    },
+  })
+  const stop = new Promise<'stopped'>((accept) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => accept('stopped'))
+  })
+  const first = await Promise.race([sandbox.ready.then(() => 'ready' as const), stop, sandbox.ended])
+  progress.done()
+  if (first === 'ready') {
+    print(
+      `Ready after ${((Date.now() - started) / 1000).toFixed(1)} s: ${nodes} nodes. Edit the files in ${relative('.', folder) || '.'} and they are applied.`,
+    )
+    print(`  export KUBECONFIG=${sandbox.kubeconfig}`)
+    print('  kubectl get pods -A          (or: wishbone get pods -A)')
+    print('  wishbone status')
+    print('Stop with ^C.')
+  } else if (first !== 'stopped') {
+    process.stderr.write(`wishbone: ${first}\n`)
+    return 1
+  }
+  const end = first === 'stopped' ? first : await Promise.race([stop, sandbox.ended])
+  if (end !== 'stopped') {
+    process.stderr.write(`wishbone: ${end}\n`)
+    return 1
+  }
+  progress.show('stopping')
+  return 0
+}

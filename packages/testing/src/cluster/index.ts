@@ -1,0 +1,2 @@
+// A cluster as scenes and worlds see it: everything through the Kubernetes API.
+export * from './cluster.ts'

@@ -1,0 +1,2 @@
+// The real programs on one machine, for tests.
+export * from './world.ts'
