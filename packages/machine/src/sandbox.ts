@@ -16,7 +16,7 @@ export interface MachineSettings {
   readonly stateDir: string
   /** The folder that is applied at start and whenever a file in it changes; more than one may be given. */
   readonly folders: readonly string[]
-  /** Manifests that are applied before the folders and not watched: the mesh itself. */
+  /** Manifest files and folders that are applied before `folders`, in this order, and not watched: the mesh itself. */
   readonly systemManifests: readonly string[]
   readonly nodes: number
   readonly ipFamilies: IpFamilies
