@@ -1,2 +1,5 @@
 // The real programs on one machine, for tests.
+
+export * from './mesh.ts'
+export * from './objects.ts'
 export * from './world.ts'
