@@ -1,0 +1,5 @@
+// Structured logs: one line per event on standard output, JSON or text, written asynchronously.
+
+export { type Fields, type LogFormat, type LogLevel, logLevels } from './format.ts'
+export { createLogger, type Logger, type LoggerOptions } from './logger.ts'
+export { createSink, type Sink } from './sink.ts'
