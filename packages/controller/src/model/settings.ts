@@ -1,0 +1,33 @@
+// What an operator decides about the controller and that changes no Kubernetes object.
+
+export interface Settings {
+  /** The root namespace of policies, and where the controller runs. */
+  readonly systemNamespace: string
+  readonly trustDomain: string
+  readonly clusterId: string
+  readonly clusterDomain: string
+  /** The network of pods without the label topology.istio.io/network. */
+  readonly network: string
+  /** Image of waypoints and gateways. */
+  readonly image: string
+  /** Where waypoints find ADS and CA, such as https://wishbone-controller.wishbone-system.svc:15012. */
+  readonly discoveryAddress: string
+  /** Extra environment of waypoints and gateways, such as LOG_FORMAT or SECRET_TTL. */
+  readonly proxyEnvironment: Readonly<Record<string, string>>
+  /** PEM of the roots for the ConfigMap wishbone-ca-root-cert; absent: no ConfigMap is wanted yet. */
+  readonly rootCertificatesPem?: string
+  /** How long an automatic waypoint outlives its last route; milliseconds. */
+  readonly automaticWaypointLingerMs: number
+}
+
+export const defaultSettings: Settings = {
+  systemNamespace: 'wishbone-system',
+  trustDomain: 'cluster.local',
+  clusterId: 'Kubernetes',
+  clusterDomain: 'cluster.local',
+  network: '',
+  image: 'wishbone',
+  discoveryAddress: 'https://wishbone-controller.wishbone-system.svc:15012',
+  proxyEnvironment: {},
+  automaticWaypointLingerMs: 600_000,
+}

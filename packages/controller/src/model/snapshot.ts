@@ -1,0 +1,72 @@
+// Everything that a translation may look at: the objects of the cluster at one moment, and the
+// moment. Deep-frozen by the store; a translation never mutates or keeps it.
+import type {
+  AuthorizationPolicy,
+  ConfigMap,
+  Deployment,
+  EndpointSlice,
+  FaultInjection,
+  Gateway,
+  GatewayClass,
+  GRPCRoute,
+  HTTPRoute,
+  Namespace,
+  Node,
+  PeerAuthentication,
+  Pod,
+  ReferenceGrant,
+  Secret,
+  Service,
+  ServiceAccount,
+  TCPRoute,
+  TLSRoute,
+} from '../kinds/index.ts'
+
+export interface Snapshot {
+  readonly gatewayClasses: readonly GatewayClass[]
+  readonly gateways: readonly Gateway[]
+  readonly httpRoutes: readonly HTTPRoute[]
+  readonly grpcRoutes: readonly GRPCRoute[]
+  readonly tcpRoutes: readonly TCPRoute[]
+  readonly tlsRoutes: readonly TLSRoute[]
+  readonly referenceGrants: readonly ReferenceGrant[]
+  readonly services: readonly Service[]
+  readonly endpointSlices: readonly EndpointSlice[]
+  readonly pods: readonly Pod[]
+  readonly namespaces: readonly Namespace[]
+  readonly serviceAccounts: readonly ServiceAccount[]
+  readonly nodes: readonly Node[]
+  readonly secrets: readonly Secret[]
+  /** Only the system namespace's need be here; the root certificate's copies are written, not read. */
+  readonly configMaps: readonly ConfigMap[]
+  readonly authorizationPolicies: readonly AuthorizationPolicy[]
+  readonly peerAuthentications: readonly PeerAuthentication[]
+  readonly faultInjections: readonly FaultInjection[]
+  readonly deployments: readonly Deployment[]
+  /** The clock, for time limits such as an automatic waypoint's; milliseconds since the epoch. */
+  readonly nowUnixMs: number
+}
+
+/** A snapshot without any object, to build others from. */
+export const emptySnapshot: Snapshot = {
+  gatewayClasses: [],
+  gateways: [],
+  httpRoutes: [],
+  grpcRoutes: [],
+  tcpRoutes: [],
+  tlsRoutes: [],
+  referenceGrants: [],
+  services: [],
+  endpointSlices: [],
+  pods: [],
+  namespaces: [],
+  serviceAccounts: [],
+  nodes: [],
+  secrets: [],
+  configMaps: [],
+  authorizationPolicies: [],
+  peerAuthentications: [],
+  faultInjections: [],
+  deployments: [],
+  nowUnixMs: 0,
+}
