@@ -1,0 +1,72 @@
+// Backends of the wire; anything that cannot be understood is an invalid backend, never a missing one.
+import { l7 } from '@wishbone/proto'
+import { compileFilters } from './filters.ts'
+import type { Backend, Bound, Protocol, Upstream } from './types.ts'
+
+export function compileWeighted(backends: readonly l7.WeightedBackend[]): readonly Backend[] {
+  return backends.map(({ backend, weight, filters }) => compileBackend(backend, weight, filters))
+}
+
+export function compileBackend(
+  backend: l7.Backend | undefined,
+  weight: number,
+  filterMessages: readonly l7.Filter[],
+): Backend {
+  const filters = filterMessages.length === 0 ? null : compileFilters(filterMessages)
+  const target = backend?.target
+  if (target?.case === 'service') {
+    const { namespace, hostname, port, protocol, tls } = target.value
+    const service = `${namespace}/${hostname}`
+    return {
+      kind: 'service',
+      weight,
+      filters,
+      service,
+      namespace,
+      hostname,
+      port,
+      protocol: protocolOf(protocol),
+      tls,
+    }
+  }
+  if (target?.case === 'invalid') return { kind: 'invalid', weight, filters, ...pick(target.value) }
+  const message = 'the backend is of a kind that this version does not know'
+  return { kind: 'invalid', weight, filters, reason: 'UnknownKind', message }
+}
+
+/** The Service or workload that a waypoint's listener stands in front of. */
+export function backendOfService(bound: Bound, protocol: Protocol, port: number): Upstream | undefined {
+  const common = { weight: 1, filters: null, protocol }
+  if (bound.kind === 'service')
+    return {
+      kind: 'service',
+      ...common,
+      service: `${bound.namespace}/${bound.hostname}`,
+      namespace: bound.namespace,
+      hostname: bound.hostname,
+      port: bound.port,
+      tls: undefined,
+    }
+  return bound.kind === 'workload' ? { kind: 'workload', ...common, uid: bound.uid, port } : undefined
+}
+
+export function protocolOf(protocol: l7.Protocol): Protocol {
+  switch (protocol) {
+    case l7.Protocol.HTTP:
+      return 'http'
+    case l7.Protocol.HTTP2:
+      return 'http2'
+    case l7.Protocol.TCP:
+      return 'tcp'
+    case l7.Protocol.TLS:
+      return 'tls'
+    case l7.Protocol.HTTPS:
+      return 'https'
+    default:
+      return 'unknown'
+  }
+}
+
+function pick(invalid: l7.InvalidBackend): { reason: string; message: string } {
+  return { reason: invalid.reason, message: invalid.message }
+}

@@ -1,0 +1,6 @@
+// Durations of the wire in milliseconds.
+
+/** Fractions of a millisecond count as a whole one, so that a tiny timeout does not become none. */
+export function toMs(duration: { readonly seconds: bigint; readonly nanos: number } | undefined): number | undefined {
+  return duration === undefined ? undefined : Number(duration.seconds) * 1000 + Math.ceil(duration.nanos / 1e6)
+}

@@ -1,0 +1,24 @@
+// Resources from the controller become an immutable table that requests are matched against. Pure.
+export { backendOfService } from './backend.ts'
+export { compile } from './compile.ts'
+export { isMisdirected, type PortTable, selectListener } from './gateway.ts'
+export { isTcpOnly, type Match, match, matchTcp, type NoMatch } from './match.ts'
+export type {
+  Backend,
+  DirectResponse,
+  Filters,
+  InvalidBackend,
+  ListenerTable,
+  Mirror,
+  NamedFault,
+  Protocol,
+  RouteTable,
+  Rule,
+  ServiceBackend,
+  Source,
+  TcpRule,
+  Upstream,
+  UpstreamTls,
+  WaypointResources,
+  WorkloadBackend,
+} from './types.ts'

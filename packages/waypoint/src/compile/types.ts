@@ -1,0 +1,143 @@
+// The shapes of a compiled configuration. All of it is frozen: a change makes a new table.
+import type { CorsPolicy, Fault, HeaderModifier, PathRewrite, Redirect } from '@wishbone/core/filters'
+import type { HostTable } from '@wishbone/core/matching'
+import type { RetryPolicy } from '@wishbone/core/retry'
+import type { l7 } from '@wishbone/proto'
+import type { PortTable } from './gateway.ts'
+
+export type Source = l7.Source
+export type Protocol = 'unknown' | 'http' | 'http2' | 'tcp' | 'tls' | 'https'
+
+/** What the controller sent, by resource name. */
+export interface WaypointResources {
+  readonly listeners: ReadonlyMap<string, l7.Listener>
+  readonly routes: ReadonlyMap<string, l7.Route>
+  readonly tcpRoutes: ReadonlyMap<string, l7.TcpRoute>
+}
+
+export interface RouteTable {
+  readonly listeners: ReadonlyMap<string, ListenerTable>
+  /** By "<hostname>:<port>". */
+  readonly services: ReadonlyMap<string, ListenerTable>
+  /** By UID. */
+  readonly workloads: ReadonlyMap<string, ListenerTable>
+  /** Of a gateway. */
+  readonly ports: ReadonlyMap<number, PortTable>
+  /** What could not be used and why; the rest is in force. */
+  readonly problems: readonly { readonly resource: string; readonly reason: string }[]
+}
+
+export type Bound =
+  | { readonly kind: 'service'; readonly namespace: string; readonly hostname: string; readonly port: number }
+  | { readonly kind: 'workload'; readonly uid: string }
+  | { readonly kind: 'gateway'; readonly port: number; readonly hostname: string }
+
+export interface ListenerTable {
+  readonly name: string
+  readonly source: Source | undefined
+  readonly protocol: Protocol
+  readonly bound: Bound
+  /** Names of Authorization resources. */
+  readonly policies: readonly string[]
+  /** Names of Certificate resources, best first. */
+  readonly certificates: readonly string[]
+  /** Null: no route names this listener, traffic goes to the Service itself. */
+  readonly http: HostTable<Rule> | null
+  readonly tcp: HostTable<TcpRule> | null
+  /** Routes of clients' own namespaces, which replace `http` and `tcp` for them (GEP-1426). */
+  readonly consumers: ReadonlyMap<
+    string,
+    { readonly http: HostTable<Rule> | null; readonly tcp: HostTable<TcpRule> | null }
+  >
+  /** The Service itself, where there is one. */
+  readonly itself: Rule | null
+}
+
+/** One rule of an HTTPRoute or GRPCRoute. */
+export interface Rule {
+  readonly name: string
+  readonly source: Source | undefined
+  readonly grpc: boolean
+  readonly filters: Filters
+  readonly backends: readonly Backend[]
+  /** Undefined: no limit. */
+  readonly requestTimeoutMs: number | undefined
+  readonly backendTimeoutMs: number | undefined
+  readonly retry: RetryPolicy | undefined
+}
+
+export interface TcpRule {
+  readonly name: string
+  readonly source: Source | undefined
+  readonly backends: readonly Backend[]
+}
+
+export interface Filters {
+  readonly requestHeaders: readonly HeaderModifier[]
+  readonly responseHeaders: readonly HeaderModifier[]
+  readonly redirect: Redirect | undefined
+  readonly rewriteHost: string
+  readonly rewritePath: PathRewrite | undefined
+  readonly mirrors: readonly Mirror[]
+  readonly cors: CorsPolicy | undefined
+  readonly faults: readonly NamedFault[]
+  readonly direct: DirectResponse | undefined
+}
+
+export interface NamedFault extends Fault {
+  readonly source: Source | undefined
+}
+
+export interface Mirror {
+  readonly backend: Backend
+  readonly numerator: number
+  readonly denominator: number
+}
+
+export interface DirectResponse {
+  readonly status: number
+  readonly body: string
+  readonly reason: string
+}
+
+export interface UpstreamTls {
+  readonly hostname: string
+  readonly caPem: string
+  readonly systemCa: boolean
+  readonly subjectAltNames: readonly string[]
+}
+
+/** Where requests can go. */
+export type Upstream = ServiceBackend | WorkloadBackend
+
+export type Backend = Upstream | InvalidBackend
+
+interface Weighted {
+  readonly weight: number
+  readonly filters: Filters | null
+}
+
+export interface ServiceBackend extends Weighted {
+  readonly kind: 'service'
+  /** "<namespace>/<hostname>". */
+  readonly service: string
+  readonly namespace: string
+  readonly hostname: string
+  readonly port: number
+  readonly protocol: Protocol
+  readonly tls: UpstreamTls | undefined
+}
+
+export interface WorkloadBackend extends Weighted {
+  readonly kind: 'workload'
+  readonly uid: string
+  readonly port: number
+  readonly protocol: Protocol
+}
+
+/** Answers 500 with its share. */
+export interface InvalidBackend extends Weighted {
+  readonly kind: 'invalid'
+  readonly reason: string
+  readonly message: string
+}
