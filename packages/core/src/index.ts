@@ -1,1 +1,11 @@
-export {}
+// The whole vocabulary in one import; programs mostly import the folder they need.
+export * from './authorization/index.ts'
+export * from './balancing/index.ts'
+export * from './errors/index.ts'
+export * from './hbone/index.ts'
+export * from './identity/index.ts'
+export * from './ip/index.ts'
+export * from './mesh/index.ts'
+export * from './names/index.ts'
+export * from './result/index.ts'
+export * from './xds/index.ts'

@@ -1,0 +1,13 @@
+// Delta xDS without a transport: what one client of the server is owed, and what a client answers (ambient wire §2.2).
+export { ClientSession, type ClientType } from './client.ts'
+export { createSession, type Session, type SessionOptions, step } from './session.ts'
+export type {
+  DeltaRequest,
+  DeltaResponse,
+  NamedResource,
+  ResourceMap,
+  ResourceSet,
+  SessionInput,
+  SessionOutput,
+  VersionedResource,
+} from './types.ts'
