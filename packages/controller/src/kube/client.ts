@@ -1,0 +1,199 @@
+// Requests to the Kubernetes API: JSON in, JSON out, and watches as a stream of events. No caching, no retrying.
+import http from 'node:http'
+import https from 'node:https'
+import type { Connection } from './connection.ts'
+import { kubeError } from './error.ts'
+
+export interface ObjectMeta {
+  readonly name: string
+  readonly namespace?: string
+  readonly uid?: string
+  readonly resourceVersion?: string
+  readonly generation?: number
+  readonly labels?: Readonly<Record<string, string>>
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly deletionTimestamp?: string
+  readonly creationTimestamp?: string
+}
+
+/** Any object of the API; what lies below metadata is its kind's business. */
+export interface KubeObject {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly metadata: ObjectMeta
+  readonly [member: string]: unknown
+}
+
+export interface WatchEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'
+  readonly object: unknown
+}
+
+export type PatchType = 'apply' | 'merge'
+
+const contentTypes = {
+  // JSON is YAML; the API server takes only this name for server-side apply.
+  apply: 'application/apply-patch+yaml',
+  merge: 'application/merge-patch+json',
+  json: 'application/json',
+} as const
+
+export interface RequestOptions {
+  readonly query?: Readonly<Record<string, string | number | undefined>>
+  readonly body?: unknown
+  readonly patch?: PatchType
+  readonly signal?: AbortSignal
+  /** Default 30 s. */
+  readonly timeoutMs?: number
+}
+
+/** Longest line of a watch: an object is at most 1.5 MiB in etcd; a list of managed fields may double it. */
+const maxEventBytes = 16 << 20
+
+export class KubeClient {
+  readonly #connection: Connection
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+  }
+
+  get server(): string {
+    return this.#connection.server.origin
+  }
+
+  /** The answer's body. Throws KubeError for any status but 2xx, and the transport's error if there was no answer. */
+  async request<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
+    const timeoutMs = options.timeoutMs ?? 30_000
+    const response = await this.#send(method, path, options, timeoutMs)
+    response.setTimeout(timeoutMs, () => response.destroy(new Error(`${method} ${path}: the answer stopped half-way`)))
+    const chunks: Buffer[] = []
+    for await (const chunk of response) chunks.push(chunk as Buffer)
+    const text = Buffer.concat(chunks).toString('utf8')
+    const status = response.statusCode ?? 0
+    if (status < 200 || status > 299) throw kubeError(status, parseOr(text), `${method} ${path}`)
+    return JSON.parse(text === '' ? 'null' : text) as T
+  }
+
+  get<T = KubeObject>(path: string, signal?: AbortSignal): Promise<T> {
+    return this.request<T>('GET', path, signal === undefined ? {} : { signal })
+  }
+
+  /** Server-side apply; `force` takes fields over from other managers. */
+  apply<T = KubeObject>(path: string, object: unknown, fieldManager: string): Promise<T> {
+    return this.request<T>('PATCH', path, { body: object, patch: 'apply', query: { fieldManager, force: 'true' } })
+  }
+
+  /**
+   * Opens a watch and yields its events until the server ends it. Throws KubeError when the server refuses (also 410 in
+   * the stream's place), and when nothing at all came for `silenceMs`: a half-open connection must not look like peace.
+   */
+  async *watch(
+    path: string,
+    query: RequestOptions['query'],
+    signal: AbortSignal,
+    silenceMs: number,
+  ): AsyncGenerator<WatchEvent> {
+    const response = await this.#send('GET', path, { query: { ...query, watch: 'true' }, signal }, 30_000)
+    const status = response.statusCode ?? 0
+    if (status !== 200) {
+      const chunks: Buffer[] = []
+      for await (const chunk of response) chunks.push(chunk as Buffer)
+      throw kubeError(status, parseOr(Buffer.concat(chunks).toString('utf8')), `watch ${path}`)
+    }
+    response.socket.setTimeout(silenceMs, () =>
+      response.destroy(new Error(`watch ${path}: nothing came for ${silenceMs} ms`)),
+    )
+    try {
+      for await (const line of lines(response)) yield parseEvent(line, path)
+    } finally {
+      response.destroy()
+    }
+  }
+
+  async #send(method: string, path: string, options: RequestOptions, timeoutMs: number): Promise<http.IncomingMessage> {
+    const prepared = await this.#connection.prepare()
+    const base = this.#connection.server
+    const url = new URL(base.pathname.replace(/\/$/, '') + path, base)
+    for (const [name, value] of Object.entries(options.query ?? {}))
+      if (value !== undefined) url.searchParams.set(name, String(value))
+    const body = options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body))
+    const headers: Record<string, string | number> = { accept: 'application/json', ...prepared.headers }
+    headers['user-agent'] = 'wishbone-controller'
+    if (body !== undefined) {
+      headers['content-type'] = contentTypes[options.patch ?? 'json']
+      headers['content-length'] = body.length
+    }
+    return new Promise((resolve, reject) => {
+      const send = url.protocol === 'https:' ? https.request : http.request
+      const request = send(url, {
+        method,
+        headers,
+        agent: prepared.agent,
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+      })
+      const timer = setTimeout(
+        () => request.destroy(new Error(`${method} ${path}: no answer from ${base.origin} within ${timeoutMs} ms`)),
+        timeoutMs,
+      )
+      request.on('response', (response) => {
+        clearTimeout(timer)
+        resolve(response)
+      })
+      // Also after the answer has begun: the response stream reports the same error to its reader.
+      request.on('error', (cause) => {
+        clearTimeout(timer)
+        reject(cause)
+      })
+      request.on('socket', (socket) => socket.setKeepAlive(true, 30_000))
+      request.end(body)
+    })
+  }
+
+  close(): void {
+    this.#connection.close()
+  }
+}
+
+async function* lines(stream: AsyncIterable<unknown>): AsyncGenerator<string> {
+  let pending: Buffer[] = []
+  let length = 0
+  for await (const chunk of stream) {
+    const bytes = chunk as Buffer
+    let start = 0
+    for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
+      pending.push(bytes.subarray(start, end))
+      const line = Buffer.concat(pending).toString('utf8').trim()
+      pending = []
+      length = 0
+      start = end + 1
+      if (line !== '') yield line
+    }
+    pending.push(bytes.subarray(start))
+    length += bytes.length - start
+    if (length > maxEventBytes) throw new Error(`an event of a watch is longer than ${maxEventBytes} bytes`)
+  }
+}
+
+function parseEvent(line: string, path: string): WatchEvent {
+  let event: WatchEvent
+  try {
+    event = JSON.parse(line) as WatchEvent
+  } catch (cause) {
+    throw new Error(`watch ${path}: an event is not JSON`, { cause })
+  }
+  if (event === null || typeof event !== 'object' || typeof event.object !== 'object' || event.object === null)
+    throw new Error(`watch ${path}: an event has no object`)
+  if (event.type === 'ERROR') {
+    const code = (event.object as { code?: unknown }).code
+    throw kubeError(typeof code === 'number' ? code : 500, event.object, `watch ${path}`)
+  }
+  return event
+}
+
+function parseOr(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}

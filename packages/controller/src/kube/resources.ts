@@ -1,0 +1,94 @@
+// The kinds that the controller reads or writes: their REST paths, and which objects of them it wants to see.
+
+export interface ResourceKind {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly plural: string
+  readonly namespaced: boolean
+}
+
+export interface WatchedKind extends ResourceKind {
+  /** Filters that the API server applies; they keep what nobody reads out of memory. */
+  readonly labelSelector?: string
+  readonly fieldSelector?: string
+}
+
+const core = (kind: string, plural: string, namespaced = true): ResourceKind => ({
+  apiVersion: 'v1',
+  kind,
+  plural,
+  namespaced,
+})
+const of = (apiVersion: string, kind: string, plural: string, namespaced = true): ResourceKind => ({
+  apiVersion,
+  kind,
+  plural,
+  namespaced,
+})
+const gatewayApi = 'gateway.networking.k8s.io/v1'
+
+/** The kinds of the store, by the snapshot's member that they fill. */
+export const watchedKinds = {
+  gatewayClasses: of(gatewayApi, 'GatewayClass', 'gatewayclasses', false),
+  gateways: of(gatewayApi, 'Gateway', 'gateways'),
+  httpRoutes: of(gatewayApi, 'HTTPRoute', 'httproutes'),
+  grpcRoutes: of(gatewayApi, 'GRPCRoute', 'grpcroutes'),
+  tcpRoutes: of(gatewayApi, 'TCPRoute', 'tcproutes'),
+  tlsRoutes: of(gatewayApi, 'TLSRoute', 'tlsroutes'),
+  referenceGrants: of(gatewayApi, 'ReferenceGrant', 'referencegrants'),
+  services: core('Service', 'services'),
+  endpointSlices: of('discovery.k8s.io/v1', 'EndpointSlice', 'endpointslices'),
+  pods: core('Pod', 'pods'),
+  namespaces: core('Namespace', 'namespaces', false),
+  serviceAccounts: core('ServiceAccount', 'serviceaccounts'),
+  nodes: core('Node', 'nodes', false),
+  // Other Secrets are nobody's business here: the CA's is read by name.
+  secrets: { ...core('Secret', 'secrets'), fieldSelector: 'type=kubernetes.io/tls' },
+  configMaps: core('ConfigMap', 'configmaps'),
+  authorizationPolicies: of('security.istio.io/v1', 'AuthorizationPolicy', 'authorizationpolicies'),
+  peerAuthentications: of('security.istio.io/v1', 'PeerAuthentication', 'peerauthentications'),
+  faultInjections: of('wishbone.dev/v1alpha1', 'FaultInjection', 'faultinjections'),
+  // Only those that stand for Gateways.
+  deployments: {
+    ...of('apps/v1', 'Deployment', 'deployments'),
+    labelSelector: 'gateway.networking.k8s.io/gateway-name',
+  },
+} as const satisfies Record<string, WatchedKind>
+
+export type WatchedName = keyof typeof watchedKinds
+
+/** `namespace` undefined: the cluster-wide collection, or an object without namespace. */
+export function resourcePath(kind: ResourceKind, namespace?: string, name?: string, subresource?: string): string {
+  const root = kind.apiVersion.includes('/') ? `/apis/${kind.apiVersion}` : `/api/${kind.apiVersion}`
+  const parts = [root]
+  if (namespace !== undefined && kind.namespaced) parts.push('namespaces', encodeURIComponent(namespace))
+  parts.push(kind.plural)
+  if (name !== undefined) parts.push(encodeURIComponent(name))
+  if (subresource !== undefined) parts.push(subresource)
+  return parts.join('/')
+}
+
+const others: readonly ResourceKind[] = [
+  of('policy/v1', 'PodDisruptionBudget', 'poddisruptionbudgets'),
+  of('autoscaling/v2', 'HorizontalPodAutoscaler', 'horizontalpodautoscalers'),
+]
+
+const byKind = new Map<string, ResourceKind>(
+  [...Object.values(watchedKinds), ...others].map((kind) => [`${kind.apiVersion}/${kind.kind}`, kind]),
+)
+const nameByKind = new Map<string, WatchedName>(
+  (Object.keys(watchedKinds) as WatchedName[]).map((name) => {
+    const kind = watchedKinds[name]
+    return [`${kind.apiVersion}/${kind.kind}`, name]
+  }),
+)
+
+/** The kind of an object that the controller may write; undefined for one that it does not know. */
+export function kindOf(apiVersion: string, kind: string): ResourceKind | undefined {
+  return byKind.get(`${apiVersion}/${kind}`)
+}
+
+/** The store's name of a kind, if the store watches it. */
+export function watchedNameOf(apiVersion: string, kind: string): WatchedName | undefined {
+  return nameByKind.get(`${apiVersion}/${kind}`)
+}

@@ -1,0 +1,166 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { FakeApiServer } from '../../test/fake-api-server.ts'
+import { eventually, type Recorder, recorder } from '../../test/wait.ts'
+import { KubeClient } from './client.ts'
+import { plainConnection } from './connection.ts'
+import { type WatchedName, watchedKinds } from './resources.ts'
+import { freezeSnapshot } from './snapshot.ts'
+import { Store } from './store.ts'
+
+const pods = '/api/v1/pods'
+const routes = '/apis/gateway.networking.k8s.io/v1/httproutes'
+const pod = (name: string, labels: Record<string, string> = {}) => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, namespace: 'shop', labels },
+  spec: {},
+})
+
+let api: FakeApiServer
+let client: KubeClient
+let store: Store
+let log: Recorder
+let changes: WatchedName[]
+
+beforeEach(async () => {
+  api = new FakeApiServer().install(pods)
+  client = new KubeClient(plainConnection(await api.listen()))
+  log = recorder()
+  changes = []
+})
+
+afterEach(async () => {
+  await store[Symbol.asyncDispose]()
+  client.close()
+  await api[Symbol.asyncDispose]()
+})
+
+function start(names: readonly WatchedName[] = ['pods'], options: { pageSize?: number } = {}): void {
+  const backoff = { firstMs: 5, maxMs: 20 }
+  store = new Store({ log, names, onChange: (name) => void changes.push(name), backoff, absentMs: 20, ...options })
+  store.start(client)
+}
+
+const names = () =>
+  store
+    .objects('pods')
+    .map(({ metadata }) => metadata.name)
+    .sort()
+
+describe('a store', () => {
+  test('lists in pages and says when it has everything', async () => {
+    for (let i = 0; i < 7; i++) api.put(pods, pod(`p${i}`))
+    start(['pods'], { pageSize: 3 })
+    await store.synced
+    expect(names()).toEqual(['p0', 'p1', 'p2', 'p3', 'p4', 'p5', 'p6'])
+    expect(api.requests.filter(({ url }) => url.includes('limit=3'))).toHaveLength(3)
+    expect(store.objects('pods')[0]).toMatchObject({ apiVersion: 'v1', kind: 'Pod' })
+  })
+
+  test('follows additions, changes and deletions, and keeps its array while nothing changes', async () => {
+    start()
+    await store.synced
+    const before = store.objects('pods')
+    expect(store.objects('pods')).toBe(before)
+    api.put(pods, pod('a'))
+    await eventually('the addition', () => names().length === 1)
+    api.put(pods, pod('a', { x: '1' }))
+    await eventually('the change', () => store.get('pods', 'shop', 'a')?.metadata.labels?.['x'] === '1')
+    api.remove(pods, 'shop', 'a')
+    await eventually('the deletion', () => names().length === 0)
+    expect(store.objects('pods')).not.toBe(before)
+  })
+
+  test('freezes objects all the way down and leaves managed fields out', async () => {
+    const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{}', keep: 'me' }
+    api.put(pods, {
+      ...pod('a'),
+      metadata: { name: 'a', namespace: 'shop', managedFields: [{}], annotations },
+      spec: { containers: [{}] },
+    })
+    start()
+    await store.synced
+    const object = store.get('pods', 'shop', 'a')!
+    expect(Object.isFrozen((object['spec'] as { containers: unknown[] }).containers[0])).toBe(true)
+    expect(object.metadata).not.toHaveProperty('managedFields')
+    expect(object.metadata.annotations).toEqual({ keep: 'me' })
+  })
+
+  test('resumes a broken watch where it was, without another list', async () => {
+    api.put(pods, pod('a'))
+    start()
+    await store.synced
+    await eventually('the watch', () => api.watcherCount === 1)
+    api.cut()
+    api.put(pods, pod('b'))
+    await eventually('what happened meanwhile', () => names().length === 2)
+    expect(api.requests.filter(({ url }) => url.includes('limit='))).toHaveLength(1)
+  })
+
+  test.each(['in the stream', 'at the start of a watch'])(
+    'lists again after 410 %s, and notices deletions',
+    async (where) => {
+      api.put(pods, pod('a'))
+      api.put(pods, pod('b'))
+      start()
+      await store.synced
+      await eventually('the watch', () => api.watcherCount === 1)
+      if (where !== 'in the stream') api.cut()
+      api.collections.get(pods)!.delete('shop/a')
+      api.expire()
+      await eventually('the new list', () => names().join() === 'b')
+    },
+  )
+
+  test('starts the list over when it expires between two pages', async () => {
+    for (let i = 0; i < 4; i++) api.put(pods, pod(`p${i}`))
+    api.fail(/continue=/, 410, 1)
+    start(['pods'], { pageSize: 2 })
+    await store.synced
+    expect(names()).toHaveLength(4)
+  })
+
+  test('takes an absent kind as empty, says so once, and finds it when it is installed', async () => {
+    start(['pods', 'httpRoutes'])
+    await store.synced
+    expect(store.states().get('httpRoutes')?.state).toEqual({ kind: 'absent' })
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(log.lines.filter((line) => line.includes('HTTPRoute is not installed'))).toHaveLength(1)
+    api.put(routes, {
+      apiVersion: watchedKinds.httpRoutes.apiVersion,
+      kind: 'HTTPRoute',
+      metadata: { name: 'r', namespace: 'shop' },
+    })
+    await eventually('the route', () => store.objects('httpRoutes').length === 1)
+  })
+
+  test('keeps what it knows while the API fails, and goes on afterwards', async () => {
+    api.put(pods, pod('a'))
+    start()
+    await store.synced
+    api.fail(/watch=true/, 500, 5)
+    await eventually('the watch', () => api.watcherCount === 1)
+    api.cut()
+    await eventually('the failure', () => store.states().get('pods')?.state?.kind === 'failing')
+    expect(names()).toEqual(['a'])
+    api.put(pods, pod('b'))
+    await eventually('recovery', () => names().length === 2)
+  })
+
+  test('is not synced while a kind is refused, and says why', async () => {
+    api.fail(/pods/, 403, 1_000)
+    start()
+    await eventually('the reason', () => store.pending()[0]?.includes('403'))
+    expect(store.pending()[0]).toMatch(/^pods \(GET \/api\/v1\/pods: 403/)
+  })
+
+  test('a snapshot has every member, also of kinds without objects', async () => {
+    api.put(pods, pod('a'))
+    start()
+    await store.synced
+    const snapshot = freezeSnapshot(store, 7)
+    expect(snapshot.pods).toBe(store.objects('pods'))
+    expect(snapshot.gateways).toEqual([])
+    expect(snapshot.nowUnixMs).toBe(7)
+  })
+})
