@@ -1,0 +1,91 @@
+// Asks the controller (or istiod) for certificates: IstioCertificateService/CreateCertificate (ambient wire §2.7).
+import { readFile } from 'node:fs/promises'
+import type { Client } from '@grpc/grpc-js'
+import { MeshError } from '@wishbone/core/errors'
+import { ca } from '@wishbone/proto'
+import { callMetadata, callUnary, meshChannel } from '../xds/grpc.ts'
+import { WorkloadCertificate } from './certificate.ts'
+import { createCsr } from './csr.ts'
+
+/** Where the manager gets its certificates from. Rejects when there is none. */
+export interface FetchesCertificates {
+  fetch(identity: string): Promise<WorkloadCertificate>
+}
+
+export interface CaClientOptions {
+  /** `https://host:port` or `http://host:port`. */
+  readonly address: string
+  readonly rootCaFile: string
+  readonly tokenFile?: string
+  readonly clusterId?: string
+  readonly ttlSeconds: number
+  /** True for a proxy shared by many workloads: each request names whom it is for. False for a workload's own proxy. */
+  readonly impersonate: boolean
+  readonly alternateHostname?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly timeoutMs?: number
+}
+
+export class CaClient implements FetchesCertificates {
+  readonly #options: CaClientOptions
+  #channel: { readonly roots: string; readonly client: Client } | undefined
+
+  constructor(options: CaClientOptions) {
+    this.#options = options
+  }
+
+  /** A new key and a certificate for it, checked. Rejects with MeshError `certificate-unavailable`. */
+  async fetch(identity: string): Promise<WorkloadCertificate> {
+    const { csrPem, key } = await createCsr(identity)
+    try {
+      const chain = await this.#sign(identity, csrPem)
+      const roots = chain.at(-1)
+      if (roots === undefined || chain.length < 2) throw new Error('the answer holds no chain with a root')
+      return new WorkloadCertificate({
+        identity,
+        key,
+        chainPem: chain.slice(0, -1).map(endWithNewline).join(''),
+        rootsPem: roots,
+      })
+    } catch (cause) {
+      throw MeshError.from(cause, 'certificate-unavailable', {
+        at: 'upstream',
+        retry: 'yes',
+        hint: `no certificate for ${identity} from ${this.#options.address}; is the controller reachable, and may this proxy ask for that identity?`,
+      })
+    }
+  }
+
+  close(): void {
+    this.#channel?.client.close()
+    this.#channel = undefined
+  }
+
+  async #sign(identity: string, csr: string): Promise<readonly string[]> {
+    const { ttlSeconds, impersonate, timeoutMs } = this.#options
+    const request = {
+      csr,
+      validityDuration: BigInt(ttlSeconds),
+      ...(impersonate ? { metadata: { ImpersonatedIdentity: identity } } : {}),
+    }
+    const metadata = await callMetadata(this.#options)
+    const method = ca.IstioCertificateService.method.createCertificate
+    const answer = await callUnary(await this.#client(), method, request, { metadata, timeoutMs: timeoutMs ?? 10_000 })
+    return answer.certChain
+  }
+
+  /** The open channel, or a new one if the root file has changed since. */
+  async #client(): Promise<Client> {
+    const { address, rootCaFile } = this.#options
+    const roots = address.startsWith('http:') || rootCaFile === 'SYSTEM' ? '' : await readFile(rootCaFile, 'utf8')
+    if (this.#channel?.roots !== roots) {
+      this.close()
+      this.#channel = { roots, client: await meshChannel(this.#options) }
+    }
+    return this.#channel!.client
+  }
+}
+
+function endWithNewline(pem: string): string {
+  return pem.endsWith('\n') ? pem : `${pem}\n`
+}

@@ -1,0 +1,4 @@
+// Mutual TLS 1.3 between mesh peers (ambient wire §1.7).
+export { type AcceptTlsOptions, acceptTls } from './accept.ts'
+export { type ConnectTlsOptions, connectTls } from './connect.ts'
+export { peerIdentity, peerUris } from './peer.ts'

@@ -1,0 +1,195 @@
+// The client of the configuration stream: delta ADS over gRPC, for as long as the program runs (ambient wire §2.1, §2.2).
+import { create } from '@bufbuild/protobuf'
+import grpc from '@grpc/grpc-js'
+import { MeshError } from '@wishbone/core/errors'
+import { ClientSession, type DeltaRequest } from '@wishbone/core/xds'
+import { discovery } from '@wishbone/proto'
+import { backoff } from '../lifecycle/backoff.ts'
+import { delay } from '../lifecycle/delay.ts'
+import { callMetadata, callStream, type MeshChannelOptions, meshChannel } from './grpc.ts'
+import type { AdsEvents, AdsNode, AdsResource, AdsType } from './types.ts'
+import { Waiters } from './waiters.ts'
+
+export interface AdsClientOptions extends MeshChannelOptions {
+  readonly tokenFile?: string
+  readonly clusterId?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly node: AdsNode
+  /** Requested in this order. */
+  readonly types: readonly AdsType[]
+  readonly log: {
+    info(message: string, fields?: Record<string, unknown>): void
+    warn(message: string, fields?: Record<string, unknown>): void
+  }
+  readonly events?: AdsEvents
+}
+
+type Stream = grpc.ClientDuplexStream<unknown, discovery.DeltaDiscoveryResponse>
+
+/** Statuses with which servers and middle boxes end healthy streams: no reason to wait (ambient wire §2.1). */
+const ordinaryEnds: ReadonlySet<number> = new Set([
+  grpc.status.OK,
+  grpc.status.UNKNOWN,
+  grpc.status.CANCELLED,
+  grpc.status.DEADLINE_EXCEEDED,
+])
+
+/**
+ * Lifecycle: run() opens a channel and a stream, sends the first request of every type with the versions that are held, and answers
+ * every response; when the stream ends, it starts again after 10 ms, doubled up to 15 s while nothing is received. It ends with its signal.
+ */
+export class AdsClient {
+  readonly #options: AdsClientOptions
+  readonly #session: ClientSession
+  readonly #types: ReadonlyMap<string, AdsType>
+  readonly #answers = new Waiters()
+  #stream: Stream | undefined
+  #onReady: (() => void) | undefined
+  /** Settles when every wildcard type has been answered and acknowledged once. */
+  readonly whenReady: Promise<void>
+
+  constructor(options: AdsClientOptions) {
+    this.#options = options
+    this.#session = new ClientSession(options.types)
+    this.#types = new Map(options.types.map((type) => [type.typeUrl, type]))
+    this.whenReady = new Promise((resolve) => {
+      this.#onReady = resolve
+    })
+  }
+
+  /** Whether every wildcard type has been answered and acknowledged once; stays true when the stream is lost later. */
+  ready(): boolean {
+    return this.#session.ready
+  }
+
+  /** Type URLs that readiness still waits for. */
+  pending(): readonly string[] {
+    return this.#session.pending
+  }
+
+  get connected(): boolean {
+    return this.#stream !== undefined
+  }
+
+  /** Runs until the signal; never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    const pauses = backoff({ firstMs: 10, maxMs: 15_000, factor: 2, jitter: 0.2 })
+    while (!signal.aborted) {
+      const end = await this.#connectOnce(signal)
+      if (signal.aborted) return
+      if (end.received) pauses.reset()
+      const pauseMs = end.received && ordinaryEnds.has(end.code) ? 10 : pauses.next()
+      this.#options.events?.terminated?.(grpc.status[end.code] ?? 'UNKNOWN')
+      const fields = { address: this.#options.address, status: grpc.status[end.code], retryInMs: Math.round(pauseMs) }
+      if (end.received && ordinaryEnds.has(end.code))
+        this.#options.log.info('the configuration stream ended; reconnecting', fields)
+      else this.#options.log.warn(`no configuration stream: ${end.message}`, fields)
+      await delay(pauseMs, signal)
+    }
+  }
+
+  /**
+   * Asks for names of an on-demand type. Settles when each has been answered, be it with "there is none"; at once for those that
+   * are held. Rejects with `workload-unknown` after `timeoutMs`.
+   */
+  async subscribe(typeUrl: string, names: readonly string[], timeoutMs = 5_000): Promise<void> {
+    const request = this.#session.subscribe(typeUrl, names)
+    if (request === undefined && !names.some((name) => this.#answers.open(typeUrl, name))) return
+    const answered = names.filter((name) => request?.subscribe.includes(name) || this.#answers.open(typeUrl, name))
+    const wait = Promise.all(answered.map((name) => this.#answers.wait(typeUrl, name)))
+    if (request !== undefined) this.#send(request)
+    const answeredInTime = new AbortController()
+    const late = delay(timeoutMs, answeredInTime.signal).then(() => {
+      throw new MeshError('workload-unknown', `no answer for ${names.join(', ')} within ${timeoutMs} ms`, {
+        hint: `is the controller at ${this.#options.address} reachable?`,
+      })
+    })
+    await Promise.race([wait, late]).finally(() => answeredInTime.abort())
+  }
+
+  unsubscribe(typeUrl: string, names: readonly string[]): void {
+    const request = this.#session.unsubscribe(typeUrl, names)
+    if (request !== undefined) this.#send(request)
+  }
+
+  async #connectOnce(signal: AbortSignal): Promise<{ code: number; message: string; received: boolean }> {
+    let channel: grpc.Client | undefined
+    let received = false
+    try {
+      channel = await meshChannel(this.#options)
+      const metadata = await callMetadata(this.#options)
+      const method = discovery.AggregatedDiscoveryService.method.deltaAggregatedResources
+      const stream = callStream(channel, method, metadata) as Stream
+      const onAbort = () => stream.cancel()
+      signal.addEventListener('abort', onAbort, { once: true })
+      const ended = new Promise<grpc.StatusObject>((resolve) => stream.on('status', resolve))
+      stream.on('error', () => undefined) // the status says the same
+      stream.on('data', (response: discovery.DeltaDiscoveryResponse) => {
+        if (!received) this.#options.events?.connected?.()
+        received = true
+        this.#receive(response)
+      })
+      this.#stream = stream
+      if (signal.aborted) stream.cancel()
+      for (const request of this.#session.connect()) this.#send(request, true)
+      const { code, details } = await ended
+      signal.removeEventListener('abort', onAbort)
+      return { code, message: details, received }
+    } catch (cause) {
+      return {
+        code: grpc.status.UNAVAILABLE,
+        message: cause instanceof Error ? cause.message : String(cause),
+        received,
+      }
+    } finally {
+      this.#stream = undefined
+      channel?.close()
+    }
+  }
+
+  #receive(response: discovery.DeltaDiscoveryResponse): void {
+    const { typeUrl, nonce, removedResources: removed } = response
+    const resources = response.resources.map(resourceOf)
+    const bytes = resources.reduce((sum, resource) => sum + resource.bytes.length, 0)
+    this.#options.events?.received?.(typeUrl, resources.length, bytes)
+    const rejected = this.#apply(typeUrl, resources, removed)
+    const versions = resources.map((resource) => [resource.name, resource.version] as const)
+    this.#send(this.#session.received({ typeUrl, nonce, resources: versions, removed, rejected }))
+    for (const name of removed) this.#answers.settle(typeUrl, name)
+    for (const { name, aliases } of resources) for (const one of [name, ...aliases]) this.#answers.settle(typeUrl, one)
+    if (this.#session.ready) this.#onReady?.()
+  }
+
+  #apply(typeUrl: string, resources: readonly AdsResource[], removed: readonly string[]) {
+    try {
+      const rejected = this.#types.get(typeUrl)?.apply(resources, removed) ?? []
+      if (rejected.length > 0)
+        this.#options.log.warn('resources rejected', { typeUrl, rejected: rejected.slice(0, 10) })
+      return rejected
+    } catch (cause) {
+      // A fault of ours, not of the resources: they count as not taken, and the next stream asks for them again.
+      const reason = `not applied: ${cause instanceof Error ? cause.message : cause}`
+      this.#options.log.warn(reason, { typeUrl, resources: resources.length })
+      return resources.map(({ name }) => ({ name, reason }))
+    }
+  }
+
+  #send(request: DeltaRequest, first = false): void {
+    this.#stream?.write(
+      create(discovery.DeltaDiscoveryRequestSchema, {
+        ...(first && { node: { id: this.#options.node.id, metadata: this.#options.node.metadata } }),
+        typeUrl: request.typeUrl,
+        resourceNamesSubscribe: [...request.subscribe],
+        resourceNamesUnsubscribe: [...request.unsubscribe],
+        initialResourceVersions: Object.fromEntries(request.initialVersions),
+        responseNonce: request.nonce,
+        ...(request.error !== undefined && { errorDetail: { message: request.error } }),
+      }),
+    )
+  }
+}
+
+function resourceOf(resource: discovery.Resource): AdsResource {
+  const { name, version, aliases } = resource
+  return { name, version, aliases, bytes: resource.resource?.value ?? new Uint8Array() }
+}
