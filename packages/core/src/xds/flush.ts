@@ -1,0 +1,111 @@
+// What a session owes its client now: the responses that may be sent, in order.
+import { typeUrls } from '@wishbone/proto'
+import { type Diff, diffOf, type Known, membersOf, resolveName } from './diff.ts'
+import { pushOrder, type Session, type TypeState } from './state.ts'
+import type { NamedResource, ResourceMap, SessionOutput, VersionedResource } from './types.ts'
+
+/** A type that must not overtake another: a workload names policies, so its policies come first and leave last. */
+const [leader, follower] = [typeUrls.authorization, typeUrls.address]
+
+const noResources: ResourceMap = new Map()
+const noNames: ReadonlyMap<string, boolean> = new Map()
+
+/** What a response to a type would say now. */
+interface Due {
+  readonly resources: readonly NamedResource[]
+  readonly removed: readonly string[]
+  /** What the client holds afterwards. */
+  readonly known: Known
+  readonly current: ResourceMap
+}
+
+/** Sends all that may be sent; the session afterwards. Appends to `outputs`. */
+export function flush(session: Session, outputs: SessionOutput[]): Session {
+  if (session.resources === undefined) return session
+  let next = session
+  // One pass settles everything, except removals that waited for a type which comes later in the order.
+  for (let pass = 0; pass < 2; pass++) for (const typeUrl of inOrder(next)) next = flushType(next, typeUrl, outputs)
+  return next
+}
+
+function inOrder(session: Session): string[] {
+  const rank = (typeUrl: string) => {
+    const index = pushOrder.indexOf(typeUrl)
+    return index < 0 ? pushOrder.length : index
+  }
+  return [...session.types.keys()].sort((a, b) => rank(a) - rank(b))
+}
+
+function flushType(session: Session, typeUrl: string, outputs: SessionOutput[]): Session {
+  const type = session.types.get(typeUrl)!
+  if (type.outstanding !== undefined) return session
+  if (typeUrl === follower && leaderIsBehind(session)) return session
+  const due = dueOf(session, typeUrl, type)
+  const withhold = typeUrl === leader && due.removed.length > 0 && followerIsBehind(session)
+  // A name that was asked for and is unknown is answered at once: the client holds nothing that could name it.
+  const removed = withhold ? due.removed.filter((name) => type.asked.has(name)) : due.removed
+  const withheld = withhold ? due.removed.filter((name) => !type.asked.has(name)) : []
+  const silent = type.sent !== undefined && type.asked.size === 0 && due.resources.length === 0 && removed.length === 0
+  const settled: TypeState = { ...type, known: due.known, sent: due.current, asked: noNames, withheld }
+  if (silent) {
+    if (type.sent === due.current && sameNames(type.withheld, withheld)) return session
+    // Nothing in it for this client: it is as up to date as if it had been told.
+    const acknowledged = type.acknowledged === type.sent && withheld.length === 0 ? due.current : type.acknowledged
+    return replace(session, typeUrl, { ...settled, acknowledged })
+  }
+  const sequence = session.sequence + 1
+  const nonce = String(sequence)
+  outputs.push({ kind: 'response', response: { typeUrl, nonce, resources: due.resources, removed } })
+  return replace({ ...session, sequence }, typeUrl, { ...settled, outstanding: nonce })
+}
+
+function dueOf(session: Session, typeUrl: string, type: TypeState): Due {
+  const current = session.resources?.get(typeUrl) ?? noResources
+  const wanted = type.wildcard ? current : wantedOf(session, type, current)
+  const diff: Diff = diffOf(type.known, wanted)
+  const updated = new Set(diff.updated)
+  const removed = new Set(diff.removed)
+  for (const name of type.withheld) if (!current.has(name)) removed.add(name)
+  for (const [name, force] of type.asked) {
+    const names = resolveName(current, name)
+    if (names.length === 0) removed.add(name)
+    else if (force) for (const resolved of names) updated.add(resolved)
+  }
+  const resources = [...updated].map((name) => ({ name, resource: current.get(name)! }))
+  return { resources, removed: [...removed], known: wanted, current }
+}
+
+/** What an on-demand client is to hold. */
+function wantedOf(session: Session, type: TypeState, current: ResourceMap): ResourceMap {
+  const wanted = new Map<string, VersionedResource>()
+  const add = (name: string) => void wanted.set(name, current.get(name)!)
+  for (const group of session.options.groups ?? []) membersOf(current, group).forEach(add)
+  for (const name of type.names) resolveName(current, name).forEach(add)
+  return wanted
+}
+
+/** Whether policies are owed that an Address to be sent might name. */
+function leaderIsBehind(session: Session): boolean {
+  const type = session.types.get(leader)
+  if (type === undefined) return session.options.expects?.includes(leader) === true
+  return (
+    type.sent === undefined || (type.outstanding !== undefined && dueOf(session, leader, type).resources.length > 0)
+  )
+}
+
+/** Whether the client may still hold Addresses that name policies which have left. */
+function followerIsBehind(session: Session): boolean {
+  const type = session.types.get(follower)
+  if (type === undefined) return session.options.expects?.includes(follower) === true
+  if (type.sent === undefined) return true
+  const due = dueOf(session, follower, type)
+  return due.resources.length > 0 || due.removed.length > 0
+}
+
+function replace(session: Session, typeUrl: string, type: TypeState): Session {
+  return { ...session, types: new Map(session.types).set(typeUrl, type) }
+}
+
+function sameNames(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((name, index) => name === b[index])
+}
