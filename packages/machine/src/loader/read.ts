@@ -1,0 +1,120 @@
+// A folder's manifests as objects with their places, and every mistake with file, line, object and hint. Pure but for reading files.
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { isMap, isScalar, LineCounter, parseAllDocuments } from 'yaml'
+import type { KubeObject } from '../api/object.ts'
+
+export interface Place {
+  readonly file: string
+  readonly line: number
+}
+
+export interface Loaded {
+  readonly object: KubeObject
+  readonly place: Place
+}
+
+export interface Mistake {
+  readonly place: Place
+  readonly object?: string
+  readonly message: string
+}
+
+export interface FileContent {
+  readonly file: string
+  readonly objects: readonly Loaded[]
+  readonly mistakes: readonly Mistake[]
+}
+
+export const identity = (object: KubeObject): string =>
+  `${object.apiVersion.split('/')[0]}/${object.kind}/${object.metadata.namespace ?? ''}/${object.metadata.name}`
+
+export const describe = (object: KubeObject): string =>
+  `${object.kind} ${object.metadata.namespace ? `${object.metadata.namespace}/` : ''}${object.metadata.name}`
+
+const shape = 'expected an object with apiVersion, kind and metadata.name'
+
+function hintFor(message: string): string {
+  if (/implicit keys|Nested mappings|indentation|All mapping items/i.test(message))
+    return ' (look at the indentation of this line and the one before)'
+  if (/tab/i.test(message)) return ' (YAML indents with spaces, not tabs)'
+  return ''
+}
+
+/** All objects of one file's text. One broken document does not lose the others of the file. */
+export function readText(text: string, file: string): FileContent {
+  const objects: Loaded[] = []
+  const mistakes: Mistake[] = []
+  const lines = new LineCounter()
+  for (const document of parseAllDocuments(text, { lineCounter: lines })) {
+    const lineAt = (offset: number): number => lines.linePos(offset).line
+    const [error] = document.errors
+    if (error) {
+      const message = error.message.split(' at line')[0] ?? error.message
+      mistakes.push({ place: { file, line: lineAt(error.pos[0]) }, message: `YAML: ${message}${hintFor(message)}` })
+      continue
+    }
+    const { contents } = document
+    if (contents === null || (isScalar(contents) && contents.value === null)) continue
+    const place = { file, line: lineAt(contents.range?.[0] ?? 0) }
+    if (!isMap(contents)) {
+      mistakes.push({ place, message: shape })
+      continue
+    }
+    const value = document.toJS() as Partial<KubeObject> & { items?: KubeObject[] }
+    if (value.kind === 'List' && Array.isArray(value.items)) {
+      for (const object of value.items) objects.push({ object, place })
+      continue
+    }
+    const missing = [
+      !value.apiVersion && 'apiVersion',
+      !value.kind && 'kind',
+      !value.metadata?.name && 'metadata.name',
+    ].filter(Boolean)
+    if (missing.length > 0) mistakes.push({ place, message: `${missing.join(', ')} is missing: ${shape}` })
+    else objects.push({ object: value as KubeObject, place })
+  }
+  return { file, objects, mistakes }
+}
+
+export function manifestFiles(path: string): readonly string[] {
+  if (!existsSync(path)) return []
+  if (!statSync(path).isDirectory()) return [path]
+  return readdirSync(path, { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.(ya?ml|json)$/.test(name) && !/(^|\/)images\.yaml$/.test(name) && !/(^|\/)\./.test(name))
+    .sort()
+    .map((name) => join(path, name))
+}
+
+export function readPath(path: string): readonly FileContent[] {
+  return manifestFiles(path).map((file) => {
+    try {
+      return readText(readFileSync(file, 'utf8'), file)
+    } catch (cause) {
+      return { file, objects: [], mistakes: [{ place: { file, line: 1 }, message: (cause as Error).message }] }
+    }
+  })
+}
+
+/** Objects that stand twice: the first stays, each later one is a mistake that names the first. */
+export function withoutDuplicates(files: readonly FileContent[]): {
+  objects: readonly Loaded[]
+  mistakes: readonly Mistake[]
+} {
+  const first = new Map<string, Loaded>()
+  const mistakes: Mistake[] = files.flatMap((file) => file.mistakes)
+  for (const loaded of files.flatMap((file) => file.objects)) {
+    const key = identity(loaded.object)
+    const earlier = first.get(key)
+    if (!earlier) first.set(key, loaded)
+    else {
+      const where = `${earlier.place.file}:${earlier.place.line}`
+      mistakes.push({
+        place: loaded.place,
+        object: describe(loaded.object),
+        message: `this object stands in ${where} already; that one is in force, remove one of them`,
+      })
+    }
+  }
+  return { objects: [...first.values()], mistakes }
+}

@@ -1,0 +1,303 @@
+// The machine, inside its sandbox: API server, networks, nodes, controllers, kubelets, DNS and the folders, wired together.
+import { mkdirSync, readFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { startApiServer } from './api/server.ts'
+import { createApiClient, resources } from './client/api.ts'
+import { type Context, startControllers, startMirrors } from './controllers/index.ts'
+import type { Directory } from './dns/records.ts'
+import { startDns } from './dns/server.ts'
+import type { PodAccess } from './kubelet/access.ts'
+import { type Image, readImages } from './kubelet/images.ts'
+import { type Kubelet, startKubelet } from './kubelet/kubelet.ts'
+import { Applier } from './loader/apply.ts'
+import { FolderLoader, mistakeText } from './loader/folder.ts'
+import { readPath, withoutDuplicates } from './loader/read.ts'
+import { createNode, type NodeNetwork, setUpFabric } from './network/fabric.ts'
+import { addressPlan } from './network/plan.ts'
+import { serviceRules } from './network/services.ts'
+import { publishLoadBalancers, startOutside } from './outside.ts'
+import { untilSettled } from './readiness.ts'
+import type { MachineEvent, MachineSettings } from './sandbox.ts'
+import type { EndpointSlice } from './types.ts'
+
+const settings = JSON.parse(process.env['WISHBONE_MACHINE'] ?? 'null') as MachineSettings | null
+if (!settings) {
+  process.stderr.write('this is the inside of the machine; start it with: wishbone up -f FOLDER\n')
+  process.exit(2)
+}
+// Pods inherit nothing of it.
+delete process.env['WISHBONE_MACHINE']
+
+const tell = (event: MachineEvent): void => {
+  try {
+    writeSync(3, `${JSON.stringify(event)}\n`)
+  } catch {
+    // The outside is gone; the end of standard input ends us.
+  }
+}
+const progress = (text: string): void => tell({ event: 'progress', text })
+const log = (text: string): void => void process.stdout.write(`${new Date().toISOString()} ${text}\n`)
+const warn = (text: string): void => {
+  log(`warning: ${text}`)
+  tell({ event: 'warning', text })
+}
+
+process.on('unhandledRejection', (cause) => log(`unhandled: ${cause instanceof Error ? cause.stack : String(cause)}`))
+
+/** More than one user exists unless we are alone in a user namespace with a single id. */
+function otherUsersExist(): boolean {
+  const ranges = readFileSync('/proc/self/uid_map', 'utf8').trim().split('\n')
+  return ranges.some((range) => Number(range.trim().split(/\s+/)[2]) > 1)
+}
+
+async function run({
+  stateDir,
+  folders,
+  systemManifests,
+  nodes: nodeCount,
+  ipFamilies,
+  ipv6InPods,
+  apiPort,
+}: MachineSettings): Promise<void> {
+  const abort = new AbortController()
+  const plan = addressPlan(ipFamilies)
+  const runFolder = join(stateDir, 'run')
+  mkdirSync(runFolder, { recursive: true })
+  progress('making the networks')
+  setUpFabric(plan)
+  const nodes = new Map<string, NodeNetwork>()
+  for (let index = 1; index <= nodeCount; index++) nodes.set(`node${index}`, createNode(plan, index, { ipv6InPods }))
+
+  progress('starting the API server')
+  let kubelet: Kubelet | undefined
+  const late = (): PodAccess => {
+    if (!kubelet) throw new Error('the nodes are not up yet')
+    return kubelet.access
+  }
+  const tlsSocket = join(runFolder, 'api.sock')
+  const adminSocket = join(runFolder, 'admin.sock')
+  const api = await startApiServer({
+    stateDir,
+    apiPort,
+    adminSocket,
+    tlsSocket,
+    addresses: [
+      ...plan.apiServer.map((host) => ({ host, port: 6443 })),
+      ...plan.apiService.map((host) => ({ host, port: 443 })),
+    ],
+    names: [...plan.apiServer, ...plan.apiService],
+    access: {
+      logs: (...words) => late().logs(...words),
+      exec: (...words) => late().exec(...words),
+      connect: (...words) => late().connect(...words),
+    },
+    log,
+  })
+  tell({ event: 'api', socket: tlsSocket, kubeconfig: join(stateDir, 'kubeconfig') })
+
+  const client = createApiClient(adminSocket)
+  for (const name of ['default', 'kube-system', 'kube-public', 'kube-node-lease']) {
+    await client
+      .create(resources.namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+      .catch(() => {})
+  }
+  await createNodeObjects(client, nodes)
+  await createApiService(client, plan.apiService, plan.apiServer)
+  const mirrors = await startMirrors(client, abort.signal)
+  const context: Context = { client, mirrors, signal: abort.signal, log }
+
+  let images = new Map<string, Image>()
+  const loadImages = (): void => {
+    const next = new Map<string, Image>()
+    for (const folder of folders) {
+      const read = readImages(folder)
+      for (const { file, message } of read.mistakes) warn(`${file}: ${message}`)
+      for (const [name, image] of read.images) next.set(name, image)
+    }
+    images = next
+  }
+  loadImages()
+  followServices(context, nodes, plan)
+  const slicesByService = indexSlices(context)
+  const directory: Directory = {
+    domain: 'cluster.local',
+    service: (namespace, name) => mirrors.services.get(namespace, name),
+    slices: (namespace, name) => slicesByService(`${namespace}/${name}`),
+    outside: new Map([['outside.example', plan.outside]]),
+  }
+  await startDns(directory, plan.dns)
+  await startOutside(plan.outside)
+  startControllers(context, plan, api.caPem)
+  kubelet = startKubelet(context, {
+    stateDir,
+    nodes,
+    images: () => images,
+    dns: plan.dns,
+    apiService: plan.apiService[0] ?? '',
+    otherUsers: otherUsersExist(),
+    warn,
+  })
+  publishLoadBalancers(mirrors, runFolder, tell)
+
+  process.stdin.on('end', () => void stop(kubelet, abort))
+  process.stdin.resume()
+
+  progress('applying the mesh')
+  const system = withoutDuplicates(systemManifests.flatMap((path) => readPath(path)))
+  const refused = await new Applier(client).apply(system.objects, 'wishbone-install')
+  for (const mistake of [...system.mistakes, ...refused]) warn(mistakeText(mistake, process.cwd()))
+  progress('applying the folder')
+  const loader = new FolderLoader({ client, folders, warn, note: log, onImages: loadImages })
+  await loader.load()
+  loader.watch(abort.signal)
+  const missing = await untilSettled(mirrors, 120_000, ({ ready, total, names }) =>
+    progress(`pods ready: ${ready} of ${total}; waiting for ${names.slice(0, 3).join(', ')}`),
+  )
+  if (missing.length > 0) warn(`not ready after 120 s: ${missing.join(', ')}; see kubectl describe pod`)
+  tell({ event: 'ready' })
+}
+
+async function createNodeObjects(
+  client: ReturnType<typeof createApiClient>,
+  nodes: ReadonlyMap<string, NodeNetwork>,
+): Promise<void> {
+  for (const [name, network] of nodes) {
+    const labels = {
+      'kubernetes.io/hostname': name,
+      'kubernetes.io/os': 'linux',
+      'kubernetes.io/arch': process.arch === 'x64' ? 'amd64' : process.arch,
+    }
+    await client.create(resources.nodes, {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name, labels },
+      spec: {},
+    } as never)
+    const addresses = [
+      ...network.ips.map((address) => ({ type: 'InternalIP', address })),
+      { type: 'Hostname', address: name },
+    ]
+    const conditions = [
+      {
+        type: 'Ready',
+        status: 'True',
+        reason: 'KubeletReady',
+        lastTransitionTime: new Date().toISOString().replace(/\.\d+Z/, 'Z'),
+      },
+    ]
+    const nodeInfo = {
+      kubeletVersion: 'v1.36.0-wishbone',
+      osImage: 'this machine',
+      containerRuntimeVersion: 'process://1',
+      architecture: labels['kubernetes.io/arch'],
+      operatingSystem: 'linux',
+    }
+    await client.patch(
+      resources.nodes,
+      undefined,
+      name,
+      { status: { addresses, conditions, nodeInfo, capacity: { pods: '253' }, allocatable: { pods: '253' } } },
+      'status',
+    )
+  }
+}
+
+/** The Service `kubernetes` and its endpoints, which no controller makes. */
+async function createApiService(
+  client: ReturnType<typeof createApiClient>,
+  service: readonly string[],
+  server: readonly string[],
+): Promise<void> {
+  const metadata = { name: 'kubernetes', namespace: 'default' }
+  const families = service.map((ip) => (ip.includes(':') ? 'IPv6' : 'IPv4'))
+  await client.create(resources.services, {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata,
+    spec: {
+      clusterIP: service[0],
+      clusterIPs: service,
+      ipFamilies: families,
+      ports: [{ name: 'https', port: 443, targetPort: 6443 }],
+    },
+  } as never)
+  for (const [index, ip] of server.entries()) {
+    await client.create(resources.endpointSlices, {
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: {
+        name: `kubernetes-${families[index]?.toLowerCase()}`,
+        namespace: 'default',
+        labels: { 'kubernetes.io/service-name': 'kubernetes' },
+      },
+      addressType: families[index],
+      ports: [{ name: 'https', port: 6443, protocol: 'TCP' }],
+      endpoints: [{ addresses: [ip], conditions: { ready: true } }],
+    } as never)
+  }
+}
+
+/** Slices by `namespace/service`, kept as they change. */
+function indexSlices({ mirrors }: Context): (key: string) => readonly EndpointSlice[] {
+  const index = new Map<string, Map<string, EndpointSlice>>()
+  const put = (now: EndpointSlice | undefined, before: EndpointSlice | undefined): void => {
+    const slice = (now ?? before)!
+    const service = slice.metadata.labels?.['kubernetes.io/service-name']
+    if (!service) return
+    const key = `${slice.metadata.namespace}/${service}`
+    const slices = index.get(key) ?? new Map<string, EndpointSlice>()
+    if (now) slices.set(now.metadata.name, now)
+    else slices.delete(slice.metadata.name)
+    index.set(key, slices)
+  }
+  mirrors.endpointSlices.onChange(put)
+  for (const slice of mirrors.endpointSlices.all()) put(slice, undefined)
+  return (key) => [...(index.get(key)?.values() ?? [])]
+}
+
+/** Brings the Service rules of every node up to date, a moment after the last change. */
+function followServices(
+  context: Context,
+  nodes: ReadonlyMap<string, NodeNetwork>,
+  plan: ReturnType<typeof addressPlan>,
+): void {
+  const { mirrors } = context
+  const slices = indexSlices(context)
+  let timer: NodeJS.Timeout | undefined
+  const apply = (): void => {
+    timer = undefined
+    const rules = serviceRules(mirrors.services.all(), slices, plan)
+    for (const node of nodes.values()) {
+      try {
+        node.applyRules(rules)
+      } catch (cause) {
+        warn(`the Service rules of node${node.index} could not be written: ${(cause as Error).message}`)
+      }
+    }
+  }
+  const soon = (): void => {
+    if (timer === undefined) timer = setTimeout(apply, 10)
+  }
+  mirrors.services.onChange(soon)
+  mirrors.endpointSlices.onChange(soon)
+  apply()
+}
+
+let stopping = false
+async function stop(kubelet: Kubelet | undefined, abort: AbortController): Promise<void> {
+  if (stopping) return
+  stopping = true
+  log('stopping')
+  // Everything in the sandbox dies with us; pods get a moment to say goodbye.
+  await Promise.race([kubelet?.stopAll() ?? Promise.resolve(), new Promise((resolve) => setTimeout(resolve, 300))])
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  abort.abort()
+  process.exit(0)
+}
+
+run(settings).catch((cause: Error) => {
+  log(`fatal: ${cause.stack}`)
+  tell({ event: 'warning', text: `the machine could not start: ${cause.message}` })
+  process.exit(1)
+})
+for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => process.exit(0))

@@ -1,0 +1,79 @@
+// What lies outside the cluster: an HTTP server in the fabric, under the name outside.example, and unix sockets that lead from the
+// host to LoadBalancer Services.
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { createServer as createHttp } from 'node:http'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import type { Mirrors } from './controllers/index.ts'
+import type { MachineEvent } from './sandbox.ts'
+import type { Service } from './types.ts'
+
+/** Answers every request with what it saw, so that a client outside the mesh can be told from one inside. */
+export async function startOutside(addresses: readonly string[]): Promise<void> {
+  for (const address of addresses) {
+    const server = createHttp((request, response) => {
+      request.resume()
+      response.writeHead(200, { 'content-type': 'application/json', 'x-served-by': 'outside' })
+      response.end(
+        JSON.stringify({
+          outside: true,
+          path: request.url,
+          headers: request.headers,
+          remote: request.socket.remoteAddress,
+        }),
+      )
+    })
+    await new Promise<void>((resolve, reject) => {
+      server.on('error', reject)
+      server.listen(80, address, resolve)
+    })
+  }
+}
+
+function joinSockets(outer: Socket, ip: string, port: number): void {
+  const inner = connect({ host: ip, port, allowHalfOpen: true })
+  const end = (): void => {
+    outer.destroy()
+    inner.destroy()
+  }
+  for (const socket of [outer, inner]) {
+    socket.on('error', end)
+    socket.on('close', end)
+  }
+  outer.pipe(inner)
+  inner.pipe(outer)
+}
+
+/** A unix socket for every TCP port of every LoadBalancer Service, announced as they come and go. */
+export function publishLoadBalancers(mirrors: Mirrors, folder: string, tell: (event: MachineEvent) => void): void {
+  mkdirSync(folder, { recursive: true })
+  const open = new Map<string, Server>()
+  const reconcile = (service: Service): void => {
+    const { namespace = '', name } = service.metadata
+    const ip = mirrors.services.get(namespace, name)?.status?.loadBalancer?.ingress?.[0]?.ip
+    const live =
+      service.spec.type === 'LoadBalancer' && ip !== undefined && mirrors.services.get(namespace, name) !== undefined
+    const ports = live
+      ? (service.spec.ports ?? []).filter((port) => (port.protocol ?? 'TCP') === 'TCP').map((port) => port.port)
+      : []
+    const prefix = `${namespace}_${name}_`
+    for (const [key, server] of open) {
+      if (!key.startsWith(prefix) || ports.includes(Number(key.slice(prefix.length)))) continue
+      server.close()
+      open.delete(key)
+      tell({ event: 'unpublish', namespace, service: name, port: Number(key.slice(prefix.length)) })
+    }
+    for (const port of ports) {
+      const key = `${prefix}${port}`
+      if (open.has(key) || !ip) continue
+      // Socket paths are short; names are not.
+      const socket = join(folder, `lb${open.size}-${port}-${Date.now().toString(36)}.sock`)
+      if (existsSync(socket)) rmSync(socket)
+      const server = createServer({ allowHalfOpen: true }, (outer) => joinSockets(outer, ip, port))
+      server.listen(socket, () => tell({ event: 'publish', namespace, service: name, port, socket }))
+      open.set(key, server)
+    }
+  }
+  mirrors.services.onChange((now, before) => reconcile((now ?? before)!))
+  for (const service of mirrors.services.all()) reconcile(service)
+}
