@@ -125,7 +125,7 @@ export class FakeApiServer implements AsyncDisposable {
     this.#failures.push({ match, status, times })
   }
 
-  async #handle(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+  async #handle(request: http.IncomingMessage, response: http.ServerResponse): Promise<unknown> {
     const url = new URL(request.url ?? '/', 'http://fake')
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk as Buffer)
@@ -234,7 +234,7 @@ export class FakeApiServer implements AsyncDisposable {
     for (const watcher of this.#watchers) if (watcher.path === path) send(watcher.response, type, object)
   }
 
-  #review(body: unknown, response: http.ServerResponse): unknown {
+  #review(body: unknown, response: http.ServerResponse): void {
     const { token } = (body as { spec: { token: string } }).spec
     const answer = this.tokens.get(token) ?? { authenticated: false, error: 'unknown token' }
     json(response, 201, { ...(body as object), status: answer })

@@ -89,17 +89,18 @@ export class KubeClient {
    */
   async *watch(
     path: string,
-    query: RequestOptions['query'],
+    options: { readonly query: RequestOptions['query']; readonly silenceMs: number; readonly onOpen?: () => void },
     signal: AbortSignal,
-    silenceMs: number,
   ): AsyncGenerator<WatchEvent> {
-    const response = await this.#send('GET', path, { query: { ...query, watch: 'true' }, signal }, 30_000)
+    const response = await this.#send('GET', path, { query: { ...options.query, watch: 'true' }, signal }, 30_000)
     const status = response.statusCode ?? 0
     if (status !== 200) {
       const chunks: Buffer[] = []
       for await (const chunk of response) chunks.push(chunk as Buffer)
       throw kubeError(status, parseOr(Buffer.concat(chunks).toString('utf8')), `watch ${path}`)
     }
+    options.onOpen?.()
+    const { silenceMs } = options
     response.socket.setTimeout(silenceMs, () =>
       response.destroy(new Error(`watch ${path}: nothing came for ${silenceMs} ms`)),
     )

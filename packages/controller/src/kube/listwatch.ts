@@ -57,8 +57,8 @@ export async function listWatch(
         if (absent) log.info(`${kind.kind} is installed now`, { apiVersion: kind.apiVersion })
         absent = false
       }
-      handler.state?.({ kind: 'watching' })
-      for await (const event of watch(client, kind, version, signal)) {
+      const onOpen = (): void => handler.state?.({ kind: 'watching' })
+      for await (const event of watch(client, kind, version, onOpen, signal)) {
         failures = 0
         waits.reset()
         const object = event.object as KubeObject
@@ -120,6 +120,7 @@ function watch(
   client: KubeClient,
   kind: WatchedKind,
   version: string,
+  onOpen: () => void,
   signal: AbortSignal,
 ): ReturnType<KubeClient['watch']> {
   // Spread over four minutes: all watches of a program must not end together.
@@ -131,7 +132,7 @@ function watch(
     labelSelector: kind.labelSelector,
     fieldSelector: kind.fieldSelector,
   }
-  return client.watch(resourcePath(kind), query, signal, (timeoutSeconds + 30) * 1000)
+  return client.watch(resourcePath(kind), { query, silenceMs: (timeoutSeconds + 30) * 1000, onOpen }, signal)
 }
 
 function complete(object: KubeObject, kind: WatchedKind): KubeObject {

@@ -138,8 +138,8 @@ describe('a store', () => {
     api.put(pods, pod('a'))
     start()
     await store.synced
-    api.fail(/watch=true/, 500, 5)
     await eventually('the watch', () => api.watcherCount === 1)
+    api.fail(/watch=true/, 500, 5)
     api.cut()
     await eventually('the failure', () => store.states().get('pods')?.state?.kind === 'failing')
     expect(names()).toEqual(['a'])

@@ -1,0 +1,188 @@
+// Makes the infrastructure that a translation wants (server-side apply) and takes away what it made and nobody wants any
+// more. It marks what it makes, and never touches an object without its mark: such a name is blocked, and the blocked
+// names are told to the next translation. Only ever called on the leader.
+import { stableHash } from '@wishbone/core/result'
+import type { KubeClient, KubeObject } from '../kube/client.ts'
+import { isStatus } from '../kube/error.ts'
+import { kindOf, type ResourceKind, resourcePath, type WatchedName, watchedNameOf } from '../kube/resources.ts'
+import type { Store } from '../kube/store.ts'
+import { type Log, messageOf } from '../log.ts'
+import type { Desired } from '../model/index.ts'
+import { inParallel } from '../parallel.ts'
+import { fieldManager, type WriteResult } from '../status/index.ts'
+import { contains } from './contains.ts'
+
+export const managedByLabel = 'wishbone.dev/managed-by'
+export const managedByValue = 'wishbone-controller'
+export const appliedHashAnnotation = 'wishbone.dev/applied-hash'
+
+export interface DeployerOptions {
+  readonly client: KubeClient
+  readonly store: Pick<Store, 'get' | 'objects'>
+  readonly log: Log
+  /** Called when the set of blocked names has changed. */
+  readonly onBlocked?: () => void
+}
+
+type Apply = Extract<Desired, { kind: 'apply' }>
+
+/** Kinds that are pruned, in the order in which their absence hurts least; applied in the opposite order. */
+const prunedNames: readonly WatchedName[] = ['services', 'deployments', 'gateways', 'configMaps', 'serviceAccounts']
+
+interface Applied {
+  readonly hash: string
+  /** What the store had when it was applied, and what the API answered. */
+  readonly basedOn: string | undefined
+  readonly version: string
+}
+
+export class Deployer {
+  readonly #options: DeployerOptions
+  readonly #applied = new Map<string, Applied>()
+  #blocked = new Map<string, string>()
+  #complaints = new Map<string, string>()
+
+  constructor(options: DeployerOptions) {
+    this.#options = options
+  }
+
+  /** Objects that stand in the way: "<kind>/<namespace>/<name>" to a sentence for a status. */
+  get blocked(): ReadonlyMap<string, string> {
+    return this.#blocked
+  }
+
+  /** Forgets what was applied: another replica may have been the leader meanwhile. */
+  reset(): void {
+    this.#applied.clear()
+  }
+
+  async reconcile(infra: readonly Desired[], signal: AbortSignal): Promise<WriteResult> {
+    const result = { written: 0, failed: 0 }
+    const blocked = new Map<string, string>()
+    const wanted = new Set<string>()
+    const steps = new Map<number, Apply[]>()
+    const doomed: KubeObject[] = []
+    for (const desired of infra) {
+      if (desired.kind === 'delete') {
+        const { apiVersion, kind, namespace, name } = desired.ref
+        const watched = watchedNameOf(apiVersion, kind)
+        const live = watched === undefined ? undefined : this.#options.store.get(watched, namespace, name)
+        if (live !== undefined) doomed.push(live)
+        continue
+      }
+      wanted.add(keyOf(desired.object))
+      const order = -prunedNames.indexOf(watchedNameOf(desired.object.apiVersion, desired.object.kind) ?? 'services')
+      steps.set(order, [...(steps.get(order) ?? []), desired])
+    }
+    for (const order of [...steps.keys()].sort((a, b) => a - b)) {
+      await inParallel(steps.get(order)!, 8, (desired) =>
+        this.#guard(keyOf(desired.object), result, () => this.#apply(desired, blocked, signal)),
+      )
+    }
+    for (const name of prunedNames)
+      for (const object of this.#options.store.objects(name))
+        if (isOurs(object) && !wanted.has(keyOf(object))) doomed.push(object)
+    await inParallel([...new Set(doomed)], 8, (object) =>
+      this.#guard(keyOf(object), result, () => this.#delete(object, signal)),
+    )
+    const changed = stableHash(blocked) !== stableHash(this.#blocked)
+    this.#blocked = blocked
+    if (changed) this.#options.onBlocked?.()
+    return result
+  }
+
+  /** True if something was written. */
+  async #apply({ object }: Apply, blocked: Map<string, string>, signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return false
+    const { client, store, log } = this.#options
+    const kind = kindOrThrow(object)
+    const key = keyOf(object)
+    const { name, namespace } = object.metadata
+    const path = resourcePath(kind, namespace, name)
+    const watched = watchedNameOf(object.apiVersion, object.kind)
+    let live = watched === undefined ? undefined : store.get(watched, kind.namespaced ? namespace : undefined, name)
+    const seen = live?.metadata.resourceVersion
+    const marked = mark(object)
+    const hash = marked.metadata.annotations![appliedHashAnnotation]!
+    const applied = this.#applied.get(key)
+    if (applied?.hash === hash && (applied.basedOn === seen || applied.version === seen)) return false
+    // The store filters some kinds, and lags: an object without our mark may be there all the same.
+    live ??= await client.get(path, signal).catch((cause: unknown) => {
+      if (isStatus(cause, 404)) return undefined
+      throw cause
+    })
+    if (live !== undefined && !isOurs(live)) {
+      const sentence = `${object.kind} ${namespace}/${name} exists and was not made by this controller; delete or rename it`
+      if (!this.#blocked.has(key)) log.warn('an object of this name is in the way', { object: key, hint: sentence })
+      blocked.set(key, sentence)
+      return false
+    }
+    if (live?.metadata.deletionTimestamp !== undefined) return false
+    if (live?.metadata.annotations?.[appliedHashAnnotation] === hash && contains(live, marked)) return false
+    const answer = await client.apply(path, marked, fieldManager)
+    const version = answer.metadata.resourceVersion ?? ''
+    this.#applied.set(key, { hash, basedOn: seen, version })
+    if (version === live?.metadata.resourceVersion) return false
+    log.info(live === undefined ? 'made an object' : 'changed an object', { object: key })
+    return true
+  }
+
+  async #delete(object: KubeObject, signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted || !isOurs(object) || object.metadata.deletionTimestamp !== undefined) return false
+    const { name, namespace, uid } = object.metadata
+    const body = { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background', preconditions: { uid } }
+    this.#applied.delete(keyOf(object))
+    try {
+      await this.#options.client.request('DELETE', resourcePath(kindOrThrow(object), namespace, name), { body, signal })
+    } catch (cause) {
+      // Gone, or another object of the same name by now.
+      if (isStatus(cause, 404) || isStatus(cause, 409)) return false
+      throw cause
+    }
+    this.#options.log.info('deleted an object that nothing wants any more', { object: keyOf(object) })
+    return true
+  }
+
+  async #guard(key: string, result: { written: number; failed: number }, act: () => Promise<boolean>): Promise<void> {
+    try {
+      if (await act()) result.written++
+      this.#complaints.delete(key)
+    } catch (cause) {
+      result.failed++
+      const reason = messageOf(cause)
+      if (this.#complaints.get(key) === reason) return
+      this.#complaints.set(key, reason)
+      this.#options.log.warn('cannot write an object; it is tried again', { object: key, reason })
+    }
+  }
+}
+
+function keyOf(object: {
+  readonly kind: string
+  readonly metadata: { readonly namespace?: string; readonly name: string }
+}): string {
+  return `${object.kind}/${object.metadata.namespace ?? ''}/${object.metadata.name}`
+}
+
+function isOurs(object: KubeObject): boolean {
+  return object.metadata.labels?.[managedByLabel] === managedByValue
+}
+
+function kindOrThrow({ apiVersion, kind }: { readonly apiVersion: string; readonly kind: string }): ResourceKind {
+  const found = kindOf(apiVersion, kind)
+  if (found === undefined) throw new Error(`no way to write a ${apiVersion} ${kind}`)
+  return found
+}
+
+/** The object with our label, and the hash of what was wanted. */
+function mark(object: Apply['object']): KubeObject {
+  const { metadata } = object
+  return {
+    ...object,
+    metadata: {
+      ...metadata,
+      labels: { ...metadata.labels, [managedByLabel]: managedByValue },
+      annotations: { ...metadata.annotations, [appliedHashAnnotation]: stableHash(object) },
+    },
+  }
+}

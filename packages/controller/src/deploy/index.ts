@@ -1,0 +1,2 @@
+// Infrastructure, from wanted objects to the API.
+export { Deployer, managedByLabel, managedByValue } from './deployer.ts'

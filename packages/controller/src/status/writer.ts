@@ -1,0 +1,129 @@
+// Writes wanted statuses to the API; only ever called on the leader. What it does for one object never stops another.
+import { stableHash } from '@wishbone/core/result'
+import { delay } from '@wishbone/runtime/lifecycle'
+import type { KubeClient, KubeObject } from '../kube/client.ts'
+import { isStatus } from '../kube/error.ts'
+import { kindOf, resourcePath, watchedNameOf } from '../kube/resources.ts'
+import type { Store } from '../kube/store.ts'
+import { type Log, messageOf } from '../log.ts'
+import type { StatusOf } from '../model/index.ts'
+import { inParallel } from '../parallel.ts'
+import { mergeStatus, unknownConditions } from './merge.ts'
+
+export const fieldManager = 'wishbone.dev/controller'
+
+export interface WriteResult {
+  readonly written: number
+  /** Objects whose write failed for a reason that may pass. */
+  readonly failed: number
+}
+
+export interface StatusWriterOptions {
+  readonly client: KubeClient
+  readonly store: Pick<Store, 'get'>
+  readonly log: Log
+  readonly clock?: () => number
+}
+
+/** What was sent last for an object, so that a store that lags behind does not make it be sent again. */
+interface Sent {
+  readonly hash: string
+  readonly basedOn: string
+  readonly version: string
+}
+
+const attempts = 5
+
+export class StatusWriter {
+  readonly #options: StatusWriterOptions
+  #sent = new Map<string, Sent>()
+  #complaints = new Map<string, string>()
+
+  constructor(options: StatusWriterOptions) {
+    this.#options = options
+  }
+
+  /** Forgets what was written: another replica may have been the leader meanwhile. */
+  reset(): void {
+    this.#sent.clear()
+  }
+
+  async write(statuses: readonly StatusOf[], signal: AbortSignal): Promise<WriteResult> {
+    let written = 0
+    let failed = 0
+    const keys = new Set<string>()
+    await inParallel(statuses, 8, async (wanted) => {
+      const key = `${wanted.apiVersion}/${wanted.kind}/${wanted.namespace}/${wanted.name}`
+      keys.add(key)
+      if (signal.aborted) return
+      try {
+        if (await this.#writeOne(key, wanted, signal)) written++
+        this.#complaints.delete(key)
+      } catch (cause) {
+        failed++
+        this.#complain(key, messageOf(cause))
+      }
+    })
+    for (const key of this.#sent.keys()) if (!keys.has(key)) this.#sent.delete(key)
+    return { written, failed }
+  }
+
+  async #writeOne(key: string, wanted: StatusOf, signal: AbortSignal): Promise<boolean> {
+    const kind = kindOf(wanted.apiVersion, wanted.kind)
+    const name = watchedNameOf(wanted.apiVersion, wanted.kind)
+    if (kind === undefined || name === undefined) throw new Error(`no way to write the status of a ${wanted.kind}`)
+    const path = resourcePath(kind, wanted.namespace, wanted.name)
+    let live = this.#options.store.get(name, kind.namespaced ? wanted.namespace : undefined, wanted.name)
+    const hash = stableHash(wanted)
+    const sent = this.#sent.get(key)
+    for (let attempt = 0; live !== undefined; attempt++) {
+      const version = live.metadata.resourceVersion ?? ''
+      if (sent?.hash === hash && (sent.basedOn === version || sent.version === version)) return false
+      const now = `${new Date(this.#options.clock?.() ?? Date.now()).toISOString().slice(0, 19)}Z`
+      const merged = mergeStatus(live, wanted, now)
+      // A type that we once applied goes away by applying again without it; that cannot be seen from here.
+      const stale =
+        merged.how === 'apply' && (sent === undefined || sent.hash !== hash) && unknownConditions(live, wanted)
+      if (merged.equal && !stale) return false
+      try {
+        const answer = await this.#send(merged.how, kind, live, merged.status)
+        this.#sent.set(key, { hash, basedOn: version, version: answer.metadata.resourceVersion ?? '' })
+        return answer.metadata.resourceVersion !== version
+      } catch (cause) {
+        if (isStatus(cause, 404)) return false
+        if (!isStatus(cause, 409) || attempt + 1 >= attempts) throw cause
+        await delay(20 * 2 ** attempt * (0.5 + Math.random() / 2), signal)
+        if (signal.aborted) return false
+        const fresh = await this.#options.client.get<KubeObject>(path, signal)
+        live = fresh
+        // The object was edited after it was translated: the next translation speaks about it.
+        if (wanted.generation !== (fresh.metadata.generation ?? wanted.generation)) return false
+      }
+    }
+    return false
+  }
+
+  #send(
+    how: 'apply' | 'patch',
+    kind: Parameters<typeof resourcePath>[0],
+    live: KubeObject,
+    status: unknown,
+  ): Promise<KubeObject> {
+    const { name, namespace, resourceVersion } = live.metadata
+    const path = resourcePath(kind, namespace, name, 'status')
+    const head = { apiVersion: kind.apiVersion, kind: kind.kind }
+    if (how === 'apply') {
+      const metadata = namespace === undefined ? { name } : { name, namespace }
+      return this.#options.client.apply(path, { ...head, metadata, status }, fieldManager)
+    }
+    // The resource version makes the API refuse the patch if somebody else wrote meanwhile: these lists are atomic.
+    const body = { ...head, metadata: { name, resourceVersion }, status }
+    return this.#options.client.request('PATCH', path, { body, patch: 'merge', query: { fieldManager } })
+  }
+
+  #complain(key: string, reason: string): void {
+    if (this.#complaints.get(key) === reason) return
+    this.#complaints.set(key, reason)
+    this.#options.log.warn('cannot write a status; it is tried again', { object: key, reason })
+  }
+}
