@@ -4,11 +4,15 @@
 //   --state DIR   where the machine keeps its files
 //   --no-scenes   only the application
 
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { createKubeClient, createProgress, narrate, readKubeConfig, systemManifests } from '@wishbone/cli'
+import { createKubeClient, createProgress, narrate, readKubeConfig } from '@wishbone/cli'
 import { startSandbox } from '@wishbone/machine'
 import { createCluster } from '@wishbone/testing/cluster'
+import { withZtunnelEnvironment } from '@wishbone/testing/world'
 import { playScenes } from './play.ts'
 import { scenes } from './scenes/index.ts'
 
@@ -29,12 +33,11 @@ async function run(): Promise<number> {
   await using sandbox = await startSandbox({
     stateDir: values.state,
     folders: [folder('../../bookinfo/manifests'), folder('../base')],
-    systemManifests,
+    // Short-lived certificates, so that scene 9 sees one rotate.
+    systemManifests: withZtunnelEnvironment(mkdtempSync(join(tmpdir(), 'wishbone-demo-')), { SECRET_TTL: '60' }),
     nodes: 2,
     portFor: (_namespace, _service, port) => (port === 80 ? 8080 : undefined),
     onEvent: narrate(progress),
-    // Short-lived certificates, so that scene 9 sees one rotate.
-    environment: { WISHBONE_SECRET_TTL: '60' },
   })
   const stop = new Promise<'stopped'>((accept) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => accept('stopped'))

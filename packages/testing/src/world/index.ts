@@ -2,4 +2,5 @@
 
 export * from './mesh.ts'
 export * from './objects.ts'
+export * from './peer.ts'
 export * from './world.ts'
