@@ -1,0 +1,76 @@
+// Opens one connection to a target: TCP or a tunnel, with TLS of the backend's on top where a policy asks for it.
+import net from 'node:net'
+import type { Duplex } from 'node:stream'
+import tls from 'node:tls'
+import { MeshError } from '@wishbone/core/errors'
+import type { UpstreamTls } from '../compile/index.ts'
+import { checkNames } from './server-names.ts'
+import type { Target } from './target.ts'
+
+/** Opens a stream in an HBONE tunnel to the target, with our own certificate. */
+export type OpenTunnel = (target: Target, headers: Readonly<Record<string, string>>) => Promise<Duplex>
+
+export type Dialler = (target: Target, alpn: readonly string[], headers?: Readonly<Record<string, string>>) => Promise<Duplex>
+
+export interface DiallerOptions {
+  readonly openTunnel: OpenTunnel
+  readonly connectTimeoutMs: number
+}
+
+/** The dialler rejects with a MeshError that names the target. */
+export function createDialler({ openTunnel, connectTimeoutMs }: DiallerOptions): Dialler {
+  return async (target, alpn, headers = {}) => {
+    const stream = target.tunnel === null ? await connectTcp(target, connectTimeoutMs) : await openTunnel(target, headers)
+    return target.tls === undefined ? stream : secure(stream, target, target.tls, alpn, connectTimeoutMs)
+  }
+}
+
+function connectTcp({ host, port }: Target, timeoutMs: number): Promise<net.Socket> {
+  const { promise, resolve, reject } = Promise.withResolvers<net.Socket>()
+  const socket = net.connect({ host, port, noDelay: true, allowHalfOpen: true, keepAlive: true })
+  const timer = setTimeout(() => {
+    socket.destroy()
+    reject(new MeshError('connect-timeout', `${host}:${port} did not answer in ${timeoutMs} ms`, { at: 'upstream', retry: 'yes' }))
+  }, timeoutMs)
+  const onError = (cause: Error) => {
+    clearTimeout(timer)
+    reject(new MeshError('connect-failed', `connecting to ${host}:${port}`, { at: 'upstream', retry: 'yes', cause }))
+  }
+  socket.once('error', onError)
+  socket.once('connect', () => {
+    clearTimeout(timer)
+    socket.off('error', onError)
+    resolve(socket)
+  })
+  return promise
+}
+
+function secure(
+  stream: Duplex,
+  target: Target,
+  policy: UpstreamTls,
+  alpn: readonly string[],
+  timeoutMs: number,
+): Promise<tls.TLSSocket> {
+  const { promise, resolve, reject } = Promise.withResolvers<tls.TLSSocket>()
+  const fail = (cause: unknown) => {
+    reject(new MeshError('tls-failure', `TLS with ${target.label} as ${policy.hostname}`, { at: 'upstream', cause }))
+    socket.destroy()
+  }
+  const timer = setTimeout(() => fail(new Error(`no handshake in ${timeoutMs} ms`)), timeoutMs)
+  const socket = tls.connect({
+    socket: stream,
+    servername: policy.hostname,
+    ALPNProtocols: [...alpn],
+    ca: policy.systemCa ? tls.getCACertificates('system') : policy.caPem,
+    checkServerIdentity: (_host, certificate) => checkNames(policy, certificate),
+  })
+  socket.once('error', fail)
+  socket.once('secureConnect', () => {
+    clearTimeout(timer)
+    socket.off('error', fail)
+    resolve(socket)
+  })
+  promise.catch(() => clearTimeout(timer))
+  return promise
+}

@@ -1,0 +1,50 @@
+// The narrow interface between the pipeline and whatever carries a request to a backend: HTTP/1.1 or HTTP/2, over TCP,
+// TLS or a tunnel. An exchange never throws and calls its handler's last method (onEnd or onError) exactly once.
+import type { Readable } from 'node:stream'
+import type { MeshError } from '@wishbone/core/errors'
+import type { HeaderList } from '@wishbone/core/filters'
+
+export interface UpstreamRequest {
+  readonly method: string
+  /** Path and query. */
+  readonly target: string
+  /** Host or :authority. */
+  readonly authority: string
+  /** Without Host and without headers of the connection. */
+  readonly headers: HeaderList
+  readonly body: Buffer | Readable | null
+  readonly acceptsTrailers: boolean
+}
+
+export interface ExchangeFailure {
+  /**
+   * connect: nothing was sent. reset: the connection or stream ended. protocol: what came is not HTTP.
+   * request: what was to be sent is not sendable, or the client stopped sending it.
+   */
+  readonly kind: 'connect' | 'reset' | 'protocol' | 'request'
+  readonly error: MeshError
+  readonly reusedConnection: boolean
+}
+
+export interface ExchangeHandler {
+  onInformational(status: number, headers: HeaderList): void
+  /** `ends`: neither body nor trailers follow; `onEnd` still comes. */
+  onHead(status: number, headers: HeaderList, ends: boolean): void
+  /** False: no more until `Exchange.resume`. */
+  onData(chunk: Buffer): boolean
+  onEnd(trailers: HeaderList | null): void
+  onError(failure: ExchangeFailure): void
+}
+
+export interface Exchange {
+  resume(): void
+  /** Nothing more is called afterwards. */
+  abort(): void
+}
+
+const connectionHeaders = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
+
+/** Whether a response header belongs to the connection with the backend only. */
+export function isConnectionHeader(lowerName: string): boolean {
+  return lowerName.length <= 17 && connectionHeaders.has(lowerName)
+}

@@ -1,0 +1,164 @@
+// HTTP/1.1 towards one endpoint, by undici. One pool of connections per endpoint; a connection carries one request at a time.
+import type { Duplex } from 'node:stream'
+import { MeshError } from '@wishbone/core/errors'
+import type { HeaderList } from '@wishbone/core/filters'
+import { type Dispatcher, Pool } from 'undici'
+import { type Exchange, type ExchangeFailure, type ExchangeHandler, isConnectionHeader, type UpstreamRequest } from './exchange.ts'
+
+const idleConnectionMs = 30_000
+const maxHeaderBytes = 65_536
+
+export class Http1Pool {
+  readonly #pool: Pool
+  #answered = 0
+  /** For the sweep of unused pools. */
+  lastUsedMs = 0
+  inFlight = 0
+
+  constructor(dial: () => Promise<Duplex>) {
+    this.#pool = new Pool('http://endpoint', {
+      pipelining: 1,
+      allowH2: false,
+      // The pipeline has timeouts of its own.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: idleConnectionMs,
+      keepAliveMaxTimeout: idleConnectionMs,
+      maxHeaderSize: maxHeaderBytes,
+      connect: (_options, callback) => {
+        dial().then(
+          // undici's type asks for a net.Socket; it uses of it what a Duplex has.
+          (stream) => callback(null, stream as import('node:net').Socket),
+          (cause: unknown) => callback(MeshError.from(cause, 'connect-failed', { at: 'upstream' }), null),
+        )
+      },
+    })
+  }
+
+  dispatch(request: UpstreamRequest, handler: ExchangeHandler): Exchange {
+    const exchange = new Http1Exchange(handler, this, this.#answered > 0)
+    this.inFlight++
+    const headers = ['host', request.authority, ...request.headers]
+    if (request.acceptsTrailers) headers.push('te', 'trailers')
+    this.#pool.dispatch(
+      { path: request.target, method: request.method as Dispatcher.HttpMethod, headers, body: request.body },
+      exchange,
+    )
+    return exchange
+  }
+
+  answered(): void {
+    this.#answered++
+  }
+
+  released(): void {
+    this.inFlight--
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy()
+  }
+}
+
+class Http1Exchange implements Exchange, Dispatcher.DispatchHandler {
+  readonly #handler: ExchangeHandler
+  readonly #pool: Http1Pool
+  readonly #reused: boolean
+  #controller: Dispatcher.DispatchController | undefined
+  #done = false
+  #aborted = false
+
+  constructor(handler: ExchangeHandler, pool: Http1Pool, reused: boolean) {
+    this.#handler = handler
+    this.#pool = pool
+    this.#reused = reused
+  }
+
+  resume(): void {
+    this.#controller?.resume()
+  }
+
+  abort(): void {
+    if (this.#done) return
+    this.#aborted = true
+    this.#finish()
+    this.#controller?.abort(new Error('aborted'))
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#aborted) controller.abort(new Error('aborted'))
+  }
+
+  onRequestUpgrade(): void {}
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    fields: Record<string, string | string[] | undefined>,
+  ): void {
+    if (this.#done) return
+    const headers = listOf(fields)
+    if (status < 200) {
+      this.#handler.onInformational(status, headers)
+      return
+    }
+    this.#pool.answered()
+    this.#handler.onHead(status, headers, false)
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (!this.#done && !this.#handler.onData(chunk)) controller.pause()
+  }
+
+  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: Record<string, string | string[] | undefined>): void {
+    if (!this.#finish()) return
+    const list = listOf(trailers)
+    this.#handler.onEnd(list.length > 0 ? list : null)
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    if (this.#finish()) this.#handler.onError(failureOf(error, this.#reused))
+  }
+
+  /** True the first time. */
+  #finish(): boolean {
+    if (this.#done) return false
+    this.#done = true
+    this.#pool.released()
+    return true
+  }
+}
+
+function listOf(fields: Record<string, string | string[] | undefined>): HeaderList {
+  const headers: HeaderList = []
+  for (const name in fields) {
+    if (isConnectionHeader(name)) continue
+    const value = fields[name]
+    if (typeof value === 'string') headers.push(name, value)
+    else if (value !== undefined) for (const line of value) headers.push(name, line)
+  }
+  return headers
+}
+
+function failureOf(error: Error & { readonly code?: string }, reusedConnection: boolean): ExchangeFailure {
+  if (error instanceof MeshError) return { kind: 'connect', error, reusedConnection: false }
+  switch (error.code) {
+    case 'UND_ERR_INVALID_ARG':
+    case 'UND_ERR_NOT_SUPPORTED':
+    case 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH': {
+      const mesh = new MeshError('bad-request', 'the request cannot be forwarded', { at: 'downstream', cause: error })
+      return { kind: 'request', error: mesh, reusedConnection }
+    }
+    case 'UND_ERR_SOCKET':
+    case 'ECONNRESET':
+    case 'EPIPE': {
+      const message = 'the backend closed the connection before its response was complete'
+      return { kind: 'reset', error: new MeshError('backend-reset', message, { at: 'upstream', cause: error }), reusedConnection }
+    }
+    default: {
+      const mesh = new MeshError('backend-protocol', 'the response is not valid HTTP', { at: 'upstream', cause: error })
+      return { kind: error.name === 'HTTPParserError' ? 'protocol' : 'reset', error: mesh, reusedConnection }
+    }
+  }
+}

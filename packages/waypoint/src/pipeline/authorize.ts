@@ -1,0 +1,88 @@
+// L4 policies, enforced on the client's own identity and address: those of the workload that a request or connection was
+// given to (as that workload's ztunnel would), and those that target the listener.
+import { authorize, type ConnectionFacts } from '@wishbone/core/authorization'
+import { MeshError } from '@wishbone/core/errors'
+import { isMissing, type MeshAuthorization, type MeshState, type Workload } from '@wishbone/core/mesh'
+import type { ListenerTable } from '../compile/index.ts'
+import type { Target } from '../forward/target.ts'
+import type { Connection } from '../server/connection.ts'
+
+/** How long a connection waits for a policy that is named but has not arrived. */
+const missingPolicyWaitMs = 2_000
+
+export class Authorizer {
+  readonly #state: MeshState
+
+  constructor(state: MeshState) {
+    this.#state = state
+  }
+
+  /** For the picked workload. Undefined: allowed, at once. @throws MeshError denied, policy-missing */
+  forTarget(target: Target, connection: Connection): Promise<void> | undefined {
+    const policies = this.#state.policiesOf(target.workload)
+    if (!isMissing(policies) && policies.length === 0) return undefined
+    const facts = factsOf(connection, target)
+    if (!isMissing(policies)) return check(policies, facts, target.label)
+    // What is there may already deny.
+    check(policies.known.filter(isDeny), facts, target.label)
+    return this.#whenArrived(target.workload, facts, target.label)
+  }
+
+  /** For everything that arrives at a listener. @throws MeshError denied, policy-missing */
+  forListener(listener: ListenerTable, connection: Connection): undefined {
+    if (listener.policies.length === 0) return undefined
+    const policies: MeshAuthorization[] = []
+    for (const name of listener.policies) {
+      const policy = this.#state.policyByName(name)
+      if (policy === undefined)
+        throw new MeshError('policy-missing', `policy ${name} of listener ${listener.name} has not arrived`)
+      policies.push(policy)
+    }
+    return check(
+      policies,
+      {
+        source: connection.peer,
+        sourceIp: connection.clientIpBytes,
+        destinationIp: connection.destinationIp,
+        destinationPort: connection.port,
+      },
+      listener.name,
+    )
+  }
+
+  async #whenArrived(workload: Workload, facts: ConnectionFacts, label: string): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const stop = this.#state.onChange(() => {
+      if (!isMissing(this.#state.policiesOf(workload))) resolve()
+    })
+    const timer = setTimeout(resolve, missingPolicyWaitMs)
+    await promise
+    clearTimeout(timer)
+    stop()
+    const policies = this.#state.policiesOf(workload)
+    if (!isMissing(policies)) return check(policies, facts, label)
+    throw new MeshError('policy-missing', `policies ${policies.names.join(', ')} of ${label} have not arrived`, {
+      hint: 'does the controller still run?',
+    })
+  }
+}
+
+function check(policies: readonly MeshAuthorization[], facts: ConnectionFacts, label: string): undefined {
+  const verdict = authorize(policies, facts)
+  if (verdict.allowed) return undefined
+  const by = verdict.policy === undefined ? 'no policy allows it' : `policy ${verdict.policy}`
+  throw new MeshError('denied', `access to ${label} is denied: ${by}`, { at: 'downstream' })
+}
+
+function isDeny(policy: MeshAuthorization): boolean {
+  return !policy.dryRun && policy.action !== 0
+}
+
+function factsOf(connection: Connection, target: Target): ConnectionFacts {
+  return {
+    source: connection.peer,
+    sourceIp: connection.clientIpBytes,
+    destinationIp: target.destinationIp,
+    destinationPort: target.destinationPort,
+  }
+}

@@ -1,0 +1,137 @@
+// Where a try gets the request's body from: nothing, bytes that are in memory, or the client's stream.
+import type { Readable } from 'node:stream'
+import { RequestBody } from './body.ts'
+import { hasBody, type Head, type IncomingRequest } from './head.ts'
+import type { Responder } from './responder.ts'
+
+/** Bodies of a known length up to this are read before the first try: one write, and any number of tries. */
+const smallBytes = 16_384
+/** What is kept of a longer body, or of one whose length is not known, when the route asks for retries. */
+const keptBytes = 65_536
+
+export interface BodySource {
+  /** Mirrors of a stream are to be taken before it is read, those of bytes after `prepare`. */
+  readonly isStream: boolean
+  readonly bytes: number
+  readonly replayable: boolean
+  /** Before the first `open`. */
+  prepare(): Promise<void> | undefined
+  /** The body from its start. */
+  open(): Buffer | Readable | null
+  /** A copy that does not slow the body down; null: there is no body. */
+  mirror(): Buffer | Readable | null
+  /** After the response: reads what is left up to `limit`, then gives the connection up. */
+  finish(limit: number): void
+}
+
+const noBody: BodySource = {
+  isStream: false,
+  bytes: 0,
+  replayable: true,
+  prepare: () => undefined,
+  open: () => null,
+  mirror: () => null,
+  finish: () => {},
+}
+
+export function bodyFor(request: IncomingRequest, head: Head, responder: Responder, keeps: boolean): BodySource {
+  if (!hasBody(request, head)) {
+    // Nothing will come, but the stream has to be read to its end for the connection to go on.
+    request.resume()
+    return noBody
+  }
+  const length = head.contentLength
+  if (length !== undefined && length <= smallBytes && !head.isHttp2) return new SmallBody(request, responder)
+  return new StreamedBody(request, responder, keeps ? keptBytes : 0)
+}
+
+class SmallBody implements BodySource {
+  readonly isStream = false
+  readonly #request: IncomingRequest
+  readonly #responder: Responder
+  #reading: Promise<void> | undefined
+  #content: Buffer | undefined
+
+  constructor(request: IncomingRequest, responder: Responder) {
+    this.#request = request
+    this.#responder = responder
+  }
+
+  get bytes(): number {
+    return this.#content?.length ?? 0
+  }
+
+  readonly replayable = true
+
+  prepare(): Promise<void> | undefined {
+    if (this.#content !== undefined) return undefined
+    return (this.#reading ??= this.#read())
+  }
+
+  #read(): Promise<void> {
+    this.#responder.continue()
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const chunks: Buffer[] = []
+    this.#request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    this.#request.once('end', () => {
+      this.#content = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+      resolve()
+    })
+    this.#request.once('error', reject)
+    this.#request.once('close', () => reject(new Error('the client went away in the middle of the body')))
+    return promise
+  }
+
+  open(): Buffer | null {
+    return this.#content ?? null
+  }
+
+  mirror(): Buffer | null {
+    return this.#content ?? null
+  }
+
+  finish(): void {
+    if (this.#content === undefined) this.#request.resume()
+  }
+}
+
+class StreamedBody implements BodySource {
+  readonly isStream = true
+  readonly #request: IncomingRequest
+  readonly #responder: Responder
+  readonly #body: RequestBody
+
+  constructor(request: IncomingRequest, responder: Responder, kept: number) {
+    this.#request = request
+    this.#responder = responder
+    this.#body = new RequestBody(request, kept)
+  }
+
+  get bytes(): number {
+    return this.#body.bytes
+  }
+
+  get replayable(): boolean {
+    return this.#body.replayable
+  }
+
+  prepare(): undefined {
+    this.#responder.continue()
+    return undefined
+  }
+
+  open(): Readable {
+    return this.#body.open()
+  }
+
+  mirror(): Readable {
+    return this.#body.mirror()
+  }
+
+  finish(limit: number): void {
+    if (this.#body.complete || this.#request.destroyed) return
+    void this.#body.discard(limit).then((ended) => {
+      if (!ended) this.#request.destroy()
+    })
+  }
+}

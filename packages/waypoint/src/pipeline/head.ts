@@ -1,0 +1,118 @@
+// The head of a request, as matching, filters and forwarding see it. Nothing is normalised.
+import type { IncomingMessage } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
+import type { HeaderList } from '@wishbone/core/filters'
+import type { RequestHead } from '@wishbone/core/matching'
+
+export type IncomingRequest = IncomingMessage | Http2ServerRequest
+
+export class Head implements RequestHead {
+  readonly method: string
+  /** As received: path and query. */
+  readonly target: string
+  readonly path: string
+  readonly query: string
+  readonly authority: string
+  readonly host: string
+  readonly isHttp2: boolean
+  /** As received, without pseudo-headers. */
+  readonly rawHeaders: readonly string[]
+  readonly #headers: Readonly<Record<string, string | string[] | undefined>>
+
+  constructor(request: IncomingRequest) {
+    this.isHttp2 = request.httpVersionMajor === 2
+    this.method = request.method ?? 'GET'
+    this.#headers = request.headers
+    let target = request.url ?? '/'
+    let authority = this.isHttp2 ? ((request as Http2ServerRequest).authority ?? '') : ''
+    if (authority === '') authority = this.header('host') ?? ''
+    if (target.charCodeAt(0) !== 0x2f) {
+      // Absolute form (RFC 9112 §3.2.2): its authority wins over Host.
+      const absolute = /^https?:\/\/([^/?#]*)(.*)$/i.exec(target)
+      if (absolute !== null) {
+        authority = absolute[1]!
+        target = absolute[2]!.startsWith('/') ? absolute[2]! : `/${absolute[2]!}`
+      }
+    }
+    const question = target.indexOf('?')
+    this.target = target
+    this.path = question < 0 ? target : target.slice(0, question)
+    this.query = question < 0 ? '' : target.slice(question + 1)
+    this.authority = authority
+    this.host = hostOf(authority)
+    this.rawHeaders = request.rawHeaders
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#headers[name]
+    return value === undefined || typeof value === 'string' ? value : value.join(',')
+  }
+
+  get isGrpc(): boolean {
+    const type = this.#headers['content-type']
+    return typeof type === 'string' && /^application\/grpc(?:$|[+;])/i.test(type)
+  }
+
+  get acceptsTrailers(): boolean {
+    return /(?:^|,)\s*trailers\b/i.test(this.header('te') ?? '')
+  }
+
+  get contentLength(): number | undefined {
+    const value = this.#headers['content-length']
+    return typeof value === 'string' ? Number(value) : undefined
+  }
+}
+
+/** Whether a body follows the head. */
+export function hasBody(request: IncomingRequest, head: Head): boolean {
+  if (head.isHttp2) return !(request as Http2ServerRequest).stream.endAfterHeaders
+  return head.header('transfer-encoding') !== undefined || (head.contentLength ?? 0) > 0
+}
+
+/** Lower case, without port. */
+export function hostOf(authority: string): string {
+  const end = authority.startsWith('[') ? authority.indexOf(']') + 1 : authority.indexOf(':')
+  return (end <= 0 ? authority : authority.slice(0, end)).toLowerCase()
+}
+
+const hopByHop = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+  'expect',
+  'host',
+  'te',
+])
+
+/** The headers to forward, without those of the connection (RFC 9110 §7.6.1); Host is left to the forwarder. */
+export function forwardableHeaders(head: Head): HeaderList {
+  const raw = head.rawHeaders
+  const listed = connectionTokens(head.header('connection'))
+  const headers: HeaderList = []
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]!
+    if (name.charCodeAt(0) === 0x3a) continue
+    const length = name.length
+    // No hop-by-hop name is longer, and most names are none by their length alone.
+    if (length <= 17) {
+      const lower = name.toLowerCase()
+      if (hopByHop.has(lower)) continue
+      if (listed !== null && listed.has(lower)) continue
+    } else if (listed !== null && listed.has(name.toLowerCase())) continue
+    headers.push(name, raw[i + 1]!)
+  }
+  return headers
+}
+
+/** Names that Connection lists; null when there are none beyond the usual ones. */
+export function connectionTokens(connection: string | undefined): ReadonlySet<string> | null {
+  if (connection === undefined || /^(?:keep-alive|close|upgrade)$/i.test(connection)) return null
+  const tokens = new Set(connection.split(',').map((token) => token.trim().toLowerCase()))
+  // A client must not be able to have the proxy drop what the proxy or the backend relies on.
+  for (const name of ['host', 'content-length', 'authorization', 'cookie']) tokens.delete(name)
+  for (const name of tokens) if (name.startsWith('x-forwarded-')) tokens.delete(name)
+  return tokens
+}

@@ -1,0 +1,26 @@
+// The headers that a backend sees: the client's, without those of the connection, with what a proxy adds.
+import { appendHeader, applyHeaderModifier, type HeaderList, setHeader } from '@wishbone/core/filters'
+import type { Filters } from '../compile/index.ts'
+import type { Connection } from '../server/connection.ts'
+import { forwardableHeaders, type Head } from './head.ts'
+
+export function upstreamHeaders(head: Head, connection: Connection): HeaderList {
+  const headers = forwardableHeaders(head)
+  const { clientIp, scheme, destination } = connection
+  if (head.header('x-forwarded-for') === undefined) headers.push('x-forwarded-for', clientIp)
+  else appendHeader(headers, 'x-forwarded-for', clientIp)
+  // In front of a waypoint stands a client or gateway of the mesh, whose word counts; in front of a gateway, anyone.
+  if (head.header('x-forwarded-proto') === undefined) headers.push('x-forwarded-proto', scheme)
+  else if (destination.kind === 'gateway') setHeader(headers, 'x-forwarded-proto', scheme)
+  return headers
+}
+
+/** Applies header filters; Host is the authority and not in the list. Answers the authority to send. */
+export function applyRequestFilters(headers: HeaderList, authority: string, filters: Filters): string {
+  let result = filters.rewriteHost === '' ? authority : filters.rewriteHost
+  for (const modifier of filters.requestHeaders) {
+    applyHeaderModifier(headers, modifier)
+    for (const [name, value] of modifier.set) if (name.toLowerCase() === 'host') result = value
+  }
+  return result
+}

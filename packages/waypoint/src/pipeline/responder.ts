@@ -1,0 +1,182 @@
+// The way back to the client, the same for HTTP/1.1 and HTTP/2. It writes; it decides nothing.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { constants, type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Stream } from 'node:http2'
+import type { HeaderList } from '@wishbone/core/filters'
+
+export interface Responder {
+  readonly started: boolean
+  /** The client is gone, or the response is complete. */
+  readonly closed: boolean
+  /** A 1xx response. */
+  informational(status: number, headers: HeaderList): void
+  /** Asks a client that waits for it to send its body. */
+  continue(): void
+  /** `ends`: no body and no trailers follow. Lower-case names come out as given. */
+  head(status: number, headers: HeaderList, ends: boolean): void
+  /** False: wait for `onDrain`. */
+  data(chunk: Buffer): boolean
+  end(trailers: HeaderList | null): void
+  /** Breaks the response off so that the client can tell. */
+  reset(): void
+  /** `onDrain` may be called more than once. */
+  onDrain(listener: () => void): void
+  /** Called once, when the response is complete (`true`) or the client is gone. */
+  onClose(listener: (complete: boolean) => void): void
+}
+
+export class Http1Responder implements Responder {
+  readonly #response: ServerResponse
+  readonly #mayContinue: boolean
+  readonly closeConnection: () => boolean
+  #continued = false
+
+  constructor(request: IncomingMessage, response: ServerResponse, closeConnection: () => boolean) {
+    this.#response = response
+    this.#mayContinue = request.headers.expect?.toLowerCase() === '100-continue' && request.httpVersionMinor >= 1
+    this.closeConnection = closeConnection
+  }
+
+  get started(): boolean {
+    return this.#response.headersSent
+  }
+
+  get closed(): boolean {
+    return this.#response.destroyed || this.#response.writableFinished
+  }
+
+  informational(status: number, headers: HeaderList): void {
+    if (this.#response.headersSent || this.#response.req.httpVersionMinor < 1) return
+    let lines = `HTTP/1.1 ${status} ${reasonOf(status)}\r\n`
+    for (let i = 0; i < headers.length; i += 2) lines += `${headers[i]}: ${headers[i + 1]}\r\n`
+    this.#response.socket?.write(`${lines}\r\n`, 'latin1')
+  }
+
+  continue(): void {
+    if (!this.#mayContinue || this.#continued || this.#response.headersSent) return
+    this.#continued = true
+    this.#response.writeContinue()
+  }
+
+  head(status: number, headers: HeaderList, ends: boolean): void {
+    // A client that was not told to send its body may send it or not: the connection can't be used again.
+    if ((this.#mayContinue && !this.#continued) || this.closeConnection()) headers.push('connection', 'close')
+    if (ends && !hasContentLength(headers) && bodyAllowed(status, this.#response.req.method))
+      headers.push('content-length', '0')
+    this.#response.writeHead(status, headers)
+    if (ends) this.#response.end()
+  }
+
+  data(chunk: Buffer): boolean {
+    return this.#response.write(chunk)
+  }
+
+  end(trailers: HeaderList | null): void {
+    if (trailers !== null && trailers.length > 0 && this.#response.chunkedEncoding) {
+      const pairs: [string, string][] = []
+      for (let i = 0; i < trailers.length; i += 2) pairs.push([trailers[i]!, trailers[i + 1]!])
+      this.#response.addTrailers(pairs)
+    }
+    this.#response.end()
+  }
+
+  reset(): void {
+    this.#response.socket?.destroy()
+    this.#response.destroy()
+  }
+
+  onDrain(listener: () => void): void {
+    this.#response.on('drain', listener)
+  }
+
+  onClose(listener: (complete: boolean) => void): void {
+    this.#response.once('close', () => listener(this.#response.writableFinished))
+  }
+}
+
+export class Http2Responder implements Responder {
+  readonly #response: Http2ServerResponse
+  readonly #stream: ServerHttp2Stream
+  readonly #mayContinue: boolean
+  #continued = false
+  #ended = false
+
+  constructor(request: Http2ServerRequest, response: Http2ServerResponse) {
+    this.#response = response
+    this.#stream = response.stream
+    this.#mayContinue = request.headers.expect?.toLowerCase() === '100-continue'
+  }
+
+  get started(): boolean {
+    return this.#stream.headersSent
+  }
+
+  get closed(): boolean {
+    return this.#stream.destroyed || this.#stream.closed
+  }
+
+  informational(status: number, headers: HeaderList): void {
+    if (this.closed || this.#stream.headersSent || status === 101) return
+    this.#stream.additionalHeaders({ ':status': status, ...fieldsOf(headers) })
+  }
+
+  continue(): void {
+    if (!this.#mayContinue || this.#continued || this.closed || this.#stream.headersSent) return
+    this.#continued = true
+    this.#stream.additionalHeaders({ ':status': 100 })
+  }
+
+  head(status: number, headers: HeaderList, ends: boolean): void {
+    if (this.closed) return
+    const fields = [':status', String(status)]
+    for (let i = 0; i < headers.length; i += 2) fields.push(headers[i]!.toLowerCase(), headers[i + 1]!)
+    this.#stream.respond(fields, ends ? { endStream: true } : { waitForTrailers: true })
+    this.#ended = ends
+  }
+
+  data(chunk: Buffer): boolean {
+    return this.closed ? true : this.#stream.write(chunk)
+  }
+
+  end(trailers: HeaderList | null): void {
+    if (this.#ended || this.closed) return
+    this.#ended = true
+    if (trailers !== null) this.#response.addTrailers(fieldsOf(trailers))
+    this.#stream.end()
+  }
+
+  reset(): void {
+    if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+  }
+
+  onDrain(listener: () => void): void {
+    this.#stream.on('drain', listener)
+  }
+
+  onClose(listener: (complete: boolean) => void): void {
+    this.#stream.once('close', () => listener(this.#ended && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR))
+  }
+}
+
+function fieldsOf(headers: HeaderList): Record<string, string | string[]> {
+  const fields: Record<string, string | string[]> = {}
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!.toLowerCase()
+    const known = fields[name]
+    fields[name] = known === undefined ? headers[i + 1]! : [known, headers[i + 1]!].flat()
+  }
+  return fields
+}
+
+function reasonOf(status: number): string {
+  return status === 103 ? 'Early Hints' : status === 102 ? 'Processing' : 'Informational'
+}
+
+function hasContentLength(headers: HeaderList): boolean {
+  for (let i = 0; i < headers.length; i += 2)
+    if (headers[i]!.length === 14 && headers[i]!.toLowerCase() === 'content-length') return true
+  return false
+}
+
+function bodyAllowed(status: number, method: string | undefined): boolean {
+  return status >= 200 && status !== 204 && status !== 304 && method !== 'HEAD'
+}

@@ -1,0 +1,30 @@
+// What the pipeline is handed.
+import type { Logger } from '@wishbone/runtime/log'
+import type { Endpoints } from '../forward/endpoints.ts'
+import type { Dialler } from '../forward/dial.ts'
+import type { Forwarder } from '../forward/forwarder.ts'
+import type { Authorizer } from './authorize.ts'
+import type { RequestContext } from './context.ts'
+import type { RequestRecord } from './record.ts'
+
+/** A span around one request. */
+export interface RequestTrace {
+  readonly traceId: string
+  /** Headers for the backend. */
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  end(record: RequestRecord): void
+}
+
+export interface PipelineServices {
+  readonly endpoints: Endpoints
+  readonly forwarder: Forwarder
+  readonly dial: Dialler
+  readonly authorizer: Authorizer
+  readonly random: () => number
+  /** Monotonic milliseconds. */
+  readonly now: () => number
+  readonly log: Logger
+  /** Undefined: tracing is off; trace headers of clients pass through. */
+  readonly trace: ((context: RequestContext) => RequestTrace) | undefined
+  report(record: RequestRecord): void
+}

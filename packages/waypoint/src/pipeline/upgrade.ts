@@ -1,0 +1,72 @@
+// WebSocket and other upgrades: one request and answer, then bytes both ways.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { MeshError } from '@wishbone/core/errors'
+import type { HeaderList } from '@wishbone/core/filters'
+import type { Target } from '../forward/target.ts'
+import { requestUpgrade } from '../forward/upgrade.ts'
+import { joinStreams } from '../l4/join.ts'
+import type { RequestRun } from './run.ts'
+
+/** The client's side of a request that asked for another protocol. */
+export interface UpgradeRequest {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly socket: Duplex
+  /** Bytes that the client sent after its request already. */
+  readonly head: Buffer
+}
+
+export async function runUpgrade(
+  run: RequestRun,
+  upgrade: UpgradeRequest,
+  target: Target,
+  to: { readonly target: string; readonly authority: string; readonly headers: HeaderList },
+): Promise<void> {
+  const { services, record, context } = run
+  record.tries++
+  const signal = run.signal()
+  const stream = await services.dial(target, ['http/1.1'])
+  const protocol = upgrade.request.headers.upgrade ?? 'websocket'
+  const request = { method: context.head.method, ...to, body: null, acceptsTrailers: false }
+  const answer = await requestUpgrade(stream, request, protocol, signal)
+  run.clearDeadline()
+  if (answer.kind === 'response') return passOn(run, answer)
+  const headers = [...answer.headers]
+  run.onHead(101, headers)
+  upgrade.response.detachSocket(upgrade.socket as import('node:net').Socket)
+  upgrade.socket.write(switchingHead(headers, protocol), 'latin1')
+  if (upgrade.head.length > 0) answer.stream.write(upgrade.head)
+  if (answer.head.length > 0) upgrade.socket.write(answer.head)
+  const { sent, received, error } = await joinStreams(upgrade.socket, answer.stream).done
+  record.requestBytes += sent
+  record.responseBytes += received
+  if (error !== undefined) record.error = MeshError.from(error, 'backend-reset', { at: 'upstream' })
+  run.finish()
+}
+
+/** The backend does not switch: its answer is an ordinary one. */
+async function passOn(
+  run: RequestRun,
+  answer: { readonly status: number; readonly headers: HeaderList; readonly body: IncomingMessage },
+): Promise<void> {
+  const { responder } = run
+  run.onHead(answer.status, answer.headers)
+  responder.head(answer.status, answer.headers, false)
+  responder.onDrain(() => answer.body.resume())
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  answer.body.on('data', (chunk: Buffer) => {
+    run.onBytes(chunk.length)
+    if (!responder.data(chunk)) answer.body.pause()
+  })
+  answer.body.once('end', resolve)
+  answer.body.once('error', (cause) => reject(MeshError.from(cause, 'backend-reset', { at: 'upstream' })))
+  await promise
+  responder.end(null)
+}
+
+function switchingHead(headers: HeaderList, protocol: string): string {
+  let head = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n`
+  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
+  return `${head}\r\n`
+}

@@ -1,0 +1,68 @@
+// The first bytes of a connection, and the server name in a TLS ClientHello. Pure parsing of hostile input.
+
+export type Sniffed = 'http1' | 'http2' | 'tls' | 'other'
+
+const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
+const maxMethodLength = 24
+
+/** Decides on as few bytes as possible. */
+export function classify(bytes: Buffer): Sniffed | 'undecided' {
+  if (bytes.length === 0) return 'undecided'
+  if (bytes[0] === 0x16) return bytes.length < 3 ? 'undecided' : bytes[1] === 3 ? 'tls' : 'other'
+  const shared = Math.min(bytes.length, preface.length)
+  if (bytes.compare(preface, 0, shared, 0, shared) === 0) return shared === preface.length ? 'http2' : 'undecided'
+  return classifyHttp1(bytes)
+}
+
+/** "<token> <target> HTTP/1." on the first line; the line itself may still be on its way. */
+function classifyHttp1(bytes: Buffer): Sniffed | 'undecided' {
+  let at = 0
+  while (at < bytes.length && at <= maxMethodLength && isMethodCharacter(bytes[at]!)) at++
+  if (at === 0 || at > maxMethodLength) return 'other'
+  if (at === bytes.length) return 'undecided'
+  if (bytes[at] !== 0x20) return 'other'
+  if (at + 1 === bytes.length) return 'undecided'
+  const target = bytes[at + 1]!
+  // Origin form, absolute form, "*", authority form; protocols such as SMTP, FTP or IRC send CRLF-ended words too,
+  // so the version at the end of the line decides where the line is there.
+  if (target <= 0x20 || target >= 0x7f) return 'other'
+  const end = bytes.indexOf(0x0a)
+  if (end < 0) return bytes.length > 65_536 ? 'other' : target === 0x2f ? 'http1' : 'undecided'
+  return bytes.subarray(0, end).includes(' HTTP/1.') ? 'http1' : 'other'
+}
+
+function isMethodCharacter(byte: number): boolean {
+  return (byte >= 0x41 && byte <= 0x5a) || byte === 0x2d || byte === 0x5f
+}
+
+/** The SNI of a ClientHello in lower case; "" if it has none or is cut off or malformed. */
+export function serverNameOf(bytes: Buffer): string {
+  try {
+    return readServerName(bytes)
+  } catch {
+    return ''
+  }
+}
+
+function readServerName(bytes: Buffer): string {
+  // Record header (5), handshake header (4), version (2), random (32).
+  if (bytes[0] !== 0x16 || bytes[5] !== 0x01) return ''
+  let at = 43
+  at += 1 + bytes.readUInt8(at)
+  at += 2 + bytes.readUInt16BE(at)
+  at += 1 + bytes.readUInt8(at)
+  const end = Math.min(bytes.length, at + 2 + bytes.readUInt16BE(at))
+  at += 2
+  while (at + 4 <= end) {
+    const type = bytes.readUInt16BE(at)
+    const length = bytes.readUInt16BE(at + 2)
+    at += 4
+    if (type === 0) {
+      const nameLength = bytes.readUInt16BE(at + 3)
+      if (bytes[at + 2] !== 0 || at + 5 + nameLength > bytes.length) return ''
+      return bytes.toString('latin1', at + 5, at + 5 + nameLength).toLowerCase()
+    }
+    at += length
+  }
+  return ''
+}
