@@ -5,6 +5,18 @@ export { type Capture, capturePackets, type FrameInfo, type OnFrame } from './ca
 export { type ConnectOptions, connectIn } from './connect.ts'
 export { OsError } from './errors.ts'
 export {
+  addAddress,
+  addNeighbour,
+  createDummy,
+  createVeth,
+  deleteAddress,
+  deleteLink,
+  linkIndex,
+  setDown,
+  setUp,
+  type VethOptions,
+} from './links.ts'
+export {
   bindMountNamespace,
   closeFd,
   dupFd,
@@ -16,6 +28,19 @@ export {
   unmountNamespace,
   withNamespace,
 } from './namespaces.ts'
+export { addElements, applyRules, deleteElements, deleteTable, hasTable } from './nft/apply.ts'
+export type * from './nft/ruleset.ts'
+export {
+  addFwmarkRule,
+  addLocalRoute,
+  addRoute,
+  deleteFwmarkRule,
+  deleteLocalRoute,
+  deleteRoute,
+  type FwmarkRule,
+  type LocalRoute,
+  type Route,
+} from './routes.ts'
 export {
   connectSeqpacket,
   listenSeqpacket,

@@ -9,7 +9,8 @@ const own = '/proc/thread-self/ns/net'
 let home: number | undefined
 let present: number | undefined
 
-function homeNamespace(): number {
+/** The descriptor of the process's own namespace, which is never closed. */
+export function ownNamespace(): number {
   home ??= fs.openSync(own, 'r')
   return home
 }
@@ -41,7 +42,7 @@ export function inodeOf(fd: number): bigint {
  */
 export function withNamespace<T>(nsFd: number | undefined, visit: () => T): T {
   if (nsFd === undefined || nsFd === present) return visit()
-  const back = present ?? homeNamespace()
+  const back = present ?? ownNamespace()
   const errno = setNetworkNamespace(nsFd)
   if (errno !== 0) throw new OsError(errno, 'setns', `network namespace (descriptor ${nsFd})`)
   const outer = present
@@ -60,7 +61,7 @@ export function withNamespace<T>(nsFd: number | undefined, visit: () => T): T {
 
 /** Makes an empty network namespace, with only a loopback that is down. It lives as long as the descriptor. */
 export function newNamespace(): number {
-  const back = present ?? homeNamespace()
+  const back = present ?? ownNamespace()
   unshareNetwork()
   try {
     return fs.openSync(own, 'r')
