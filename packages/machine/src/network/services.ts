@@ -2,7 +2,7 @@
 // chosen at random per connection. `serviceRules` is pure.
 import type { NftRule, NftRuleset } from '@wishbone/runtime/os'
 import type { EndpointSlice, Service } from '../types.ts'
-import { type AddressPlan, hostLength, isV6 } from './plan.ts'
+import { type AddressPlan, isV6 } from './plan.ts'
 
 interface Target {
   readonly ip: string
@@ -41,7 +41,7 @@ export function serviceRules(
   const dnat: NftRule[] = []
   const hairpins = new Map<string, NftRule>()
   for (const range of plan.loadBalancerRanges) {
-    dnat.push({ match: [{ kind: 'destinationIp', cidr: range }], action: { kind: 'setMark', ...loadBalancerMark } })
+    dnat.push({ match: [{ kind: 'destinationIp', value: range }], action: { kind: 'setMark', ...loadBalancerMark } })
   }
   for (const service of services) {
     const { clusterIP } = service.spec
@@ -57,18 +57,18 @@ export function serviceRules(
         const protocol = (port.protocol ?? 'TCP').toLowerCase() as 'tcp' | 'udp'
         if (protocol !== 'tcp' && protocol !== 'udp') continue
         const match = [
-          { kind: 'destinationIp', cidr: `${ip}/${hostLength(ip)}` },
-          { kind: 'l4proto', protocol },
-          { kind: 'destinationPort', from: port.port, to: port.port },
+          { kind: 'destinationIp', value: ip },
+          { kind: 'l4proto', value: protocol },
+          { kind: 'destinationPort', value: port.port },
         ] as const
         const targets = targetsOf(service, port.name ?? '', family, slices)
         // Nobody there: refuse at once instead of losing the packet on its way to an address that nobody has.
         if (targets.length === 0) continue
         for (const [index, target] of targets.entries()) {
           const left = targets.length - index
-          const chance = left > 1 ? ([{ kind: 'numgen', modulus: left, value: 0 }] as const) : []
+          const chance = left > 1 ? ([{ kind: 'numgen', mod: left, value: 0 }] as const) : []
           dnat.push({ match: [...match, ...chance], action: { kind: 'dnat', ip: target.ip, port: target.port } })
-          const self = { cidr: `${target.ip}/${hostLength(target.ip)}` }
+          const self = { value: target.ip }
           hairpins.set(target.ip, {
             match: [{ kind: 'sourceIp', ...self }, { kind: 'destinationIp', ...self }, { kind: 'ctStatusDnat' }],
             action: { kind: 'masquerade' },

@@ -1,0 +1,32 @@
+// npm run bench: Wishbone against its peers, in one run on this machine, as ratios.
+//   npm run bench [-- l4 | l7] [--runs 3] [--seconds 4] [--install]
+// Exit status 1 when a ratio is under its floor, 2 when something is missing.
+import { parseArgs } from 'node:util'
+import { benchL4 } from './l4.ts'
+import { benchL7 } from './l7.ts'
+import { Missing } from './tools.ts'
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    runs: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '4' },
+    install: { type: 'boolean', default: false },
+  },
+})
+const wanted = positionals.length > 0 ? positionals : ['l4', 'l7']
+const suites: Readonly<Record<string, (runs: number, seconds: number) => Promise<boolean>>> = { l4: benchL4, l7: benchL7 }
+
+let good = true
+try {
+  for (const name of wanted) {
+    const suite = suites[name]
+    if (!suite) throw new Missing(`there is no suite '${name}'; there are ${Object.keys(suites).join(', ')}`)
+    good = (await suite(Number(values.runs), Number(values.seconds))) && good
+  }
+  process.exitCode = good ? 0 : 1
+} catch (cause) {
+  if (!(cause instanceof Missing)) throw cause
+  process.stderr.write(`bench: ${cause.message}\n`)
+  process.exitCode = 2
+}
