@@ -22,6 +22,7 @@ export class Connection {
   #abort: ((reason: MeshError) => void) | undefined
   #late: MeshError | undefined
   #ended = false
+  readonly #end = Promise.withResolvers<void>()
 
   constructor(ends: ConnectionEnds, hooks: ConnectionHooks) {
     this.ends = ends
@@ -29,6 +30,11 @@ export class Connection {
     this.#startedMs = hooks.now()
     hooks.series.opened()
     if (hooks.log.enabled('debug')) hooks.log.debug('connection opened', accessFields(ends))
+  }
+
+  /** Settles when the connection has ended. */
+  get ended(): Promise<void> {
+    return this.#end.promise
   }
 
   /** What ends the connection while it is still being set up. */
@@ -74,6 +80,7 @@ export class Connection {
     if (error === undefined) log.info('connection complete', fields)
     else log.error('connection complete', fields)
     this.#hooks.onEnd(this)
+    this.#end.resolve()
   }
 
   #counts(): { request: number; response: number } {

@@ -1,0 +1,143 @@
+// The HBONE server of one pod (port 15008): CONNECT streams to the application (ambient wire §1.3).
+import type net from 'node:net'
+import { errorTable, MeshError } from '@wishbone/core/errors'
+import {
+  baggageOf,
+  formatBaggage,
+  headerNames,
+  http2Parameters,
+  parseAuthority,
+  parseForwarded,
+} from '@wishbone/core/hbone'
+import { formatSpiffe } from '@wishbone/core/identity'
+import { formatSocketAddress } from '@wishbone/core/ip'
+import type { Service, Workload } from '@wishbone/core/mesh'
+import { acceptHbone, type ConnectRequest, pipeSocket } from '@wishbone/runtime/hbone'
+import { acceptTls } from '@wishbone/runtime/tls'
+import type { InboundFacts } from '../decide/index.ts'
+import { canonicalText, remoteText } from './addresses.ts'
+import { type Accepted, admit, connectApplication } from './inbound.ts'
+import type { PodScope } from './scope.ts'
+
+/** Serves one TCP connection on 15008; never rejects. */
+export async function serveHbone(pod: PodScope, socket: net.Socket): Promise<void> {
+  const { context } = pod
+  const from = remoteText(socket)
+  const to = formatSocketAddress(canonicalText(socket.localAddress), socket.localPort ?? 0)
+  try {
+    const certificate = await context.certificates.get(pod.identity)
+    const secure = await acceptTls(socket, {
+      certificate,
+      trustDomain: context.settings.trustDomain,
+      signal: pod.signal,
+    })
+    const session = acceptHbone(secure, {
+      settings: { maxStreams: http2Parameters.serverMaxStreams },
+      onConnect: (request) => void serveRequest(pod, request),
+      onClose: (error) => {
+        if (error !== undefined)
+          context.log.debug('HBONE connection ended', { 'src.addr': from, error: error.describe() })
+      },
+      log: context.log,
+    })
+    pod.addSession(session)
+    // The drain began while the handshake ran.
+    if (pod.draining) void session.drain()
+  } catch (cause) {
+    socket.destroy()
+    context.reporter.refused('inbound', from, to, MeshError.from(cause, 'tls-failure', { at: 'downstream' }))
+  }
+}
+
+async function serveRequest(pod: PodScope, request: ConnectRequest): Promise<void> {
+  const { context } = pod
+  const peerIp = canonicalText(request.remoteAddress)
+  const localIp = canonicalText(request.localAddress)
+  const from = formatSocketAddress(peerIp, request.remotePort)
+  let facts: InboundFacts
+  let accepted: Accepted
+  try {
+    const target = parseAuthority(request.authority)
+    if (target === undefined)
+      throw new MeshError('bad-authority', `"${request.authority}" is not an address or a hostname with a port`, {
+        at: 'downstream',
+      })
+    const local = await pod.workload()
+    facts = { local, localIp, target, tunnelled: true, peer: request.peer, peerIp, network: context.settings.network }
+    accepted = await admit(pod, facts)
+  } catch (cause) {
+    const error = MeshError.from(cause)
+    request.reject(errorTable[error.code].hboneStatus)
+    context.reporter.refused('inbound', from, request.authority, error)
+    return
+  }
+
+  const service = serviceOf(pod, facts, request, accepted.upstream.port)
+  const connection = context.reporter.open({
+    direction: 'inbound',
+    source: {
+      address: from,
+      workload: sourceOf(pod, request, peerIp),
+      identity: request.peer === undefined ? undefined : formatSpiffe(request.peer),
+    },
+    destination: {
+      address: formatSocketAddress(localIp, request.localPort),
+      hboneAddress: request.authority,
+      workload: facts.local,
+      service,
+      identity: pod.identity,
+    },
+    originalDestination: request.authority,
+  })
+  const abort = new AbortController()
+  connection.onAbort((reason) => abort.abort(reason))
+  pod.add(connection, { facts, port: accepted.upstream.port })
+  try {
+    const signal = AbortSignal.any([abort.signal, request.signal])
+    const application = await connectApplication(pod, accepted, facts, signal)
+    try {
+      const tunnel = request.accept(context.settings.responseBaggage ? baggageHeader(facts.local) : {})
+      await connection.follow(pipeSocket(tunnel, application), 'received')
+    } catch (cause) {
+      application.destroy()
+      throw cause
+    }
+  } catch (cause) {
+    const error = MeshError.from(abort.signal.aborted ? abort.signal.reason : cause, 'connect-failed', {
+      at: 'upstream',
+    })
+    request.reject(errorTable[error.code].hboneStatus)
+    connection.end(error)
+  } finally {
+    pod.remove(connection)
+  }
+}
+
+function baggageHeader(local: Workload): Record<string, string> {
+  const baggage = formatBaggage(baggageOf(local))
+  return baggage === '' ? {} : { [headerNames.baggage]: baggage }
+}
+
+/** The caller's workload, for telemetry: by address, and only if it can have the identity that was proved. */
+function sourceOf(pod: PodScope, request: ConnectRequest, peerIp: string): Workload | undefined {
+  const found = pod.context.state.workloadByAddress(pod.context.settings.network, peerIp)
+  if (found === undefined || request.peer === undefined) return found
+  const same =
+    found.namespace === request.peer.namespace && (found.serviceAccount || 'default') === request.peer.serviceAccount
+  return same ? found : undefined
+}
+
+/** The service that was meant, for telemetry: the one that the client names if we belong to it, else one that has the port. */
+function serviceOf(pod: PodScope, facts: InboundFacts, request: ConnectRequest, port: number): Service | undefined {
+  const { state } = pod.context
+  const host = parseForwarded(request.headers[headerNames.forwarded] ?? '').host
+  const candidates: Service[] = []
+  for (const name of Object.keys(facts.local.services)) {
+    const service = state.serviceByName(name)
+    if (service === undefined) continue
+    if (service.hostname === host) return service
+    const ports = facts.local.services[name]?.ports ?? []
+    if (ports.some((one) => one.targetPort === port)) candidates.push(service)
+  }
+  return candidates[0]
+}
