@@ -100,7 +100,21 @@ function* splitReplies(bytes: Buffer): Generator<NetlinkReply> {
   }
 }
 
-/** Sends the bytes (one or more messages) to the namespace's kernel and returns everything it answered. */
+/** Root of the machine may exceed net.core.wmem_max; root of a user namespace gets at most twice that, about 400 KiB. */
+function enlargeBuffers(fd: number, size: number): void {
+  try {
+    setOption(fd, 1, 32, size, 'SO_SNDBUFFORCE')
+    setOption(fd, 1, 33, size, 'SO_RCVBUFFORCE')
+  } catch {
+    setOption(fd, 1, 7, size, 'SO_SNDBUF')
+    setOption(fd, 1, 8, size, 'SO_RCVBUF')
+  }
+}
+
+/**
+ * Sends the bytes (one or more messages) to the namespace's kernel and returns everything it answered.
+ * @throws OsError EMSGSIZE if the bytes are more than the socket's buffer may hold
+ */
 export function exchange(nsFd: number | undefined, protocol: number, request: Buffer): readonly NetlinkReply[] {
   const fd = withNamespace(nsFd, () => openSocket(AF_NETLINK, SOCK_RAW, protocol))
   try {
@@ -109,10 +123,7 @@ export function exchange(nsFd: number | undefined, protocol: number, request: Bu
     bindSocket(fd, address, 'a netlink socket')
     setOption(fd, SOL_NETLINK, 10, 1, 'NETLINK_CAP_ACK')
     setOption(fd, SOL_NETLINK, 11, 1, 'NETLINK_EXT_ACK')
-    if (request.length > 65_536) {
-      setOption(fd, 1, 32, request.length * 2, 'SO_SNDBUFFORCE')
-      setOption(fd, 1, 33, request.length * 2, 'SO_RCVBUFFORCE')
-    }
+    if (request.length > 65_536) enlargeBuffers(fd, request.length * 2)
     if (!sendMessage(fd, request)) throw new Error('the netlink socket takes no more data')
     const replies: NetlinkReply[] = []
     const buffer = Buffer.alloc(65_536)

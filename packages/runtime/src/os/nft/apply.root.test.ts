@@ -222,8 +222,8 @@ describe('applyRules', () => {
     if (text !== undefined) expect(text).toMatch(/kept/)
   })
 
-  test('takes thousands of rules and elements', () => {
-    const rules = Array.from({ length: 3000 }, (_, i) => ({
+  test('takes a thousand rules and more elements than fit one message', () => {
+    const rules = Array.from({ length: 1000 }, (_, i) => ({
       match: [tcp, { kind: 'destinationIp', value: `10.96.${i >> 8}.${i & 255}` } as const],
       action: { kind: 'accept' } as const,
     }))
