@@ -1,0 +1,27 @@
+// Conditions as values. The status writer adds lastTransitionTime.
+import type { Condition, KubeObject } from '../kinds/index.ts'
+
+export interface Verdict {
+  readonly status: 'True' | 'False' | 'Unknown'
+  readonly reason: string
+  readonly message: string
+}
+
+export function yes(reason: string, message = ''): Verdict {
+  return { status: 'True', reason, message }
+}
+
+export function no(reason: string, message: string): Verdict {
+  return { status: 'False', reason, message }
+}
+
+/** A condition of `object`, at the generation that was translated. */
+export function condition(object: KubeObject, type: string, verdict: Verdict): Condition {
+  // The API allows at most 32768 characters; a reader needs far fewer.
+  const message = verdict.message.length > 1024 ? `${verdict.message.slice(0, 1021)}...` : verdict.message
+  return { type, ...verdict, message, observedGeneration: generationOf(object) }
+}
+
+export function generationOf(object: KubeObject): number {
+  return object.metadata.generation ?? 0
+}

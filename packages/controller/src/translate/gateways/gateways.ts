@@ -1,0 +1,116 @@
+// All Gateways of our classes: accepted or not, their listeners, and their state in the cluster.
+import { parseIp } from '@wishbone/core/ip'
+import { serviceFqdn } from '@wishbone/core/names'
+import type { Gateway } from '../../kinds/index.ts'
+import { no, type Verdict, yes } from '../conditions.ts'
+import { infraName } from '../infra/names.ts'
+import { hasReadyPod } from '../waypoints/catalog.ts'
+import { type ClassKind, guarded, keyOf, type World } from '../world.ts'
+import { resolveCertificate } from './certificates.ts'
+import { type TranslatedListener, translateListeners } from './listeners.ts'
+
+export interface TranslatedGateway {
+  /** `<namespace>/<name>`. */
+  readonly key: string
+  readonly object: Gateway
+  readonly kind: ClassKind
+  readonly listeners: readonly TranslatedListener[]
+  readonly accepted: Verdict
+  readonly programmed: Verdict
+  readonly resolvedRefs?: Verdict
+  readonly addresses: readonly GatewayAddress[]
+}
+
+export interface GatewayAddress {
+  readonly type: string
+  readonly value: string
+}
+
+/** By `<namespace>/<name>`. */
+export function translateGateways(world: World): ReadonlyMap<string, TranslatedGateway> {
+  const gateways = new Map<string, TranslatedGateway>()
+  for (const object of world.snapshot.gateways) {
+    const kind = world.classes.get(object.spec.gatewayClassName)
+    const found = kind && guarded(world, object, () => translateGateway(world, object, kind))
+    if (found) gateways.set(found.key, found)
+  }
+  return gateways
+}
+
+function translateGateway(world: World, object: Gateway, kind: ClassKind): TranslatedGateway {
+  const listeners = translateListeners(world, object, kind)
+  const accepted = acceptedVerdict(object, listeners)
+  const addresses = accepted.status === 'True' ? addressesOf(world, object, kind) : []
+  const backendRef = object.spec.tls?.backend?.clientCertificateRef
+  const found = backendRef && resolveCertificate(world, object, backendRef)
+  const resolvedRefs = (() => {
+    if (!found) return undefined
+    if (found.kind === 'valid') return yes('ResolvedRefs')
+    const reason = found.reason === 'InvalidCertificateRef' ? 'InvalidClientCertificateRef' : found.reason
+    return no(reason, found.message)
+  })()
+  return {
+    key: keyOf(object),
+    object,
+    kind,
+    listeners,
+    accepted,
+    programmed: programmedVerdict(world, object, kind, accepted, listeners, addresses),
+    ...(resolvedRefs ? { resolvedRefs } : {}),
+    addresses,
+  }
+}
+
+function acceptedVerdict({ spec }: Gateway, listeners: readonly TranslatedListener[]): Verdict {
+  if (spec.infrastructure?.parametersRef) {
+    return no('InvalidParameters', 'spec.infrastructure.parametersRef is not supported; remove it')
+  }
+  const strange = (spec.addresses ?? []).find(({ type }) => type !== undefined && type !== 'IPAddress')
+  if (strange) return no('UnsupportedAddress', `addresses of type ${strange.type} are not supported; use IPAddress`)
+  const bad = listeners.filter(({ accepted }) => accepted.status === 'False')
+  if (bad.length === 0) return yes('Accepted')
+  const message = bad.map((listener) => `listener ${listener.spec.name}: ${listener.accepted.message}`).join('; ')
+  return bad.length === listeners.length ? no('ListenersNotValid', message) : yes('ListenersNotValid', message)
+}
+
+function addressesOf(world: World, gateway: Gateway, kind: ClassKind): readonly GatewayAddress[] {
+  const namespace = gateway.metadata.namespace ?? ''
+  const name = infraName(gateway, kind)
+  const service = world.services.get(`${namespace}/${name}`)
+  if (!service) return []
+  if (kind === 'gateway') {
+    return (service.status?.loadBalancer?.ingress ?? []).flatMap(({ ip, hostname }) => {
+      if (ip) return [{ type: 'IPAddress', value: ip }]
+      return hostname ? [{ type: 'Hostname', value: hostname }] : []
+    })
+  }
+  const ips = (service.spec.clusterIPs ?? [service.spec.clusterIP ?? '']).filter((ip) => parseIp(ip) !== undefined)
+  return [
+    ...ips.map((value) => ({ type: 'IPAddress', value })),
+    { type: 'Hostname', value: serviceFqdn(namespace, name, world.settings.clusterDomain) },
+  ]
+}
+
+function programmedVerdict(
+  world: World,
+  gateway: Gateway,
+  kind: ClassKind,
+  accepted: Verdict,
+  listeners: readonly TranslatedListener[],
+  addresses: readonly GatewayAddress[],
+): Verdict {
+  if (accepted.status === 'False') return no('Invalid', 'the Gateway is not accepted')
+  if (!listeners.some(({ usable }) => usable)) return no('Invalid', 'no listener can serve; see their conditions')
+  const name = `${gateway.metadata.namespace}/${infraName(gateway, kind)}`
+  const asked = (gateway.spec.addresses ?? []).flatMap(({ value }) => (value ? [value] : []))
+  const missing = asked.filter((value) => !addresses.some((address) => address.value === value))
+  if (missing.length > 0 && addresses.length > 0) {
+    return no('AddressNotUsable', `Service ${name} did not get ${missing.join(', ')}; ask for another address`)
+  }
+  if (addresses.length === 0) {
+    const hint = kind === 'gateway' ? 'does the cluster have a load balancer implementation?' : 'it is being created'
+    return no('AddressNotAssigned', `Service ${name} has no address yet; ${hint}`)
+  }
+  if (!hasReadyPod(world, gateway)) return no('Pending', `no pod of Deployment ${name} is ready yet`)
+  return yes('Programmed')
+}

@@ -1,0 +1,100 @@
+// Statuses of Gateways and GatewayClasses (conformance §4.2). Every condition of ours is always
+// there, at the generation that was translated.
+import type { Gateway, GatewayClass } from '../../kinds/index.ts'
+import type { ListenerStatus, StatusOf } from '../../model/index.ts'
+import { condition, generationOf, no, type Verdict, yes } from '../conditions.ts'
+import type { TranslatedRoute } from '../routes/routes.ts'
+import type { ClassKind, World } from '../world.ts'
+import { gatewayFeatures, meshFeatures } from './features.ts'
+import type { TranslatedGateway } from './gateways.ts'
+import type { TranslatedListener } from './listeners.ts'
+
+export function gatewayStatus(gateway: TranslatedGateway, routes: readonly TranslatedRoute[]): StatusOf {
+  const { object, accepted, programmed, resolvedRefs } = gateway
+  return {
+    ...referenceTo(object),
+    conditions: [
+      condition(object, 'Accepted', accepted),
+      condition(object, 'Programmed', programmed),
+      ...(resolvedRefs ? [condition(object, 'ResolvedRefs', resolvedRefs)] : []),
+    ],
+    listeners: gateway.listeners.map((listener) => listenerStatus(gateway, listener, routes)),
+    addresses: gateway.addresses,
+  }
+}
+
+/** Of a Gateway whose translation threw. */
+export function brokenGatewayStatus(object: Gateway, message: string): StatusOf {
+  const verdict = no('Invalid', `the Gateway can not be translated: ${message}; correct it`)
+  const conditions = [condition(object, 'Accepted', verdict), condition(object, 'Programmed', verdict)]
+  return { ...referenceTo(object), conditions }
+}
+
+export function gatewayClassStatus(object: GatewayClass, kind: ClassKind): StatusOf {
+  const accepted = object.spec.parametersRef
+    ? no('InvalidParameters', 'spec.parametersRef is not supported; remove it')
+    : yes('Accepted')
+  const features = kind === 'gateway' ? gatewayFeatures : meshFeatures
+  return {
+    ...referenceTo(object),
+    conditions: [
+      condition(object, 'Accepted', accepted),
+      condition(object, 'SupportedVersion', yes('SupportedVersion', 'Gateway API v1.7')),
+    ],
+    supportedFeatures: features.map((name) => ({ name })),
+  }
+}
+
+/** Our classes, whether accepted or not. */
+export function gatewayClassStatuses(world: World): readonly StatusOf[] {
+  return world.snapshot.gatewayClasses.flatMap((object) => {
+    const kind = world.classes.get(object.metadata.name)
+    return kind ? [gatewayClassStatus(object, kind)] : []
+  })
+}
+
+function listenerStatus(
+  gateway: TranslatedGateway,
+  listener: TranslatedListener,
+  routes: readonly TranslatedRoute[],
+): ListenerStatus {
+  const { object } = gateway
+  const attached = routes.filter(({ parents }) =>
+    parents.some(
+      ({ target, accepted }) =>
+        accepted.status === 'True' &&
+        target.kind === 'gateway' &&
+        target.key === gateway.key &&
+        target.sections.includes(listener.spec.name),
+    ),
+  )
+  return {
+    name: listener.spec.name,
+    attachedRoutes: attached.length,
+    supportedKinds: listener.supportedKinds,
+    conditions: [
+      condition(object, 'Accepted', listener.accepted),
+      condition(object, 'Programmed', listenerProgrammed(gateway, listener)),
+      condition(object, 'ResolvedRefs', listener.resolvedRefs),
+      condition(object, 'Conflicted', listener.conflicted ?? no('NoConflicts', '')),
+    ],
+  }
+}
+
+/** A listener is programmed with its Gateway, unless it can't serve at all. */
+function listenerProgrammed(gateway: TranslatedGateway, listener: TranslatedListener): Verdict {
+  if (listener.accepted.status === 'False') return no('Invalid', listener.accepted.message)
+  if (!listener.usable) return no('Invalid', listener.resolvedRefs.message)
+  if (gateway.programmed.status === 'True') return yes('Programmed')
+  return no(gateway.programmed.reason === 'Invalid' ? 'Invalid' : 'Pending', gateway.programmed.message)
+}
+
+function referenceTo(object: Gateway | GatewayClass) {
+  return {
+    apiVersion: object.apiVersion,
+    kind: object.kind,
+    namespace: object.metadata.namespace ?? '',
+    name: object.metadata.name,
+    generation: generationOf(object),
+  }
+}

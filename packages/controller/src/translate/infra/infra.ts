@@ -1,0 +1,81 @@
+// What each accepted Gateway needs in the cluster: ServiceAccount, Deployment and Service, and the
+// root certificate in its namespace (ambient wire §5.2). Owned by the Gateway, so that they go with it.
+import type { Desired, Settings } from '../../model/index.ts'
+import type { TranslatedGateway } from '../gateways/gateways.ts'
+import { annotations, gatewayApiVersion, labels } from '../names.ts'
+import { compareText, type World } from '../world.ts'
+import { deploymentSpec, type ProxyFacts } from './deployment.ts'
+import { gatewayLabel, infraName } from './names.ts'
+
+export function infraOf(world: World, gateways: ReadonlyMap<string, TranslatedGateway>): readonly Desired[] {
+  const desired: Desired[] = []
+  const namespaces = new Set([world.settings.systemNamespace])
+  for (const gateway of gateways.values()) {
+    if (gateway.accepted.status !== 'True' || gateway.object.metadata.deletionTimestamp) continue
+    namespaces.add(gateway.object.metadata.namespace ?? '')
+    desired.push(...objectsOf(gateway, world.settings))
+  }
+  const pem = world.settings.rootCertificatesPem
+  if (pem === undefined) return desired
+  return [...[...namespaces].sort(compareText).map((namespace) => rootConfigMap(namespace, pem)), ...desired]
+}
+
+function rootConfigMap(namespace: string, pem: string): Desired {
+  const metadata = { name: 'wishbone-ca-root-cert', namespace, labels: { 'wishbone.dev/managed': 'true' } }
+  return { kind: 'apply', object: { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'root-cert.pem': pem } } }
+}
+
+function objectsOf({ object, kind, listeners }: TranslatedGateway, settings: Settings): readonly Desired[] {
+  const facts: ProxyFacts = {
+    name: infraName(object, kind),
+    namespace: object.metadata.namespace ?? '',
+    gateway: object.metadata.name,
+    selector: { [labels.gatewayName]: gatewayLabel(object) },
+    labels: {
+      [labels.gatewayClass]: object.spec.gatewayClassName,
+      'gateway.istio.io/managed': kind === 'waypoint' ? 'istio.io-mesh-controller' : 'wishbone.dev-gateway-controller',
+      ...object.spec.infrastructure?.labels,
+    },
+    annotations: { ...object.spec.infrastructure?.annotations },
+    lowPorts: kind === 'gateway',
+  }
+  const ports =
+    kind === 'waypoint'
+      ? [
+          { name: 'status-port', port: 15021, targetPort: 15021, protocol: 'TCP' },
+          { name: 'mesh', port: 15008, targetPort: 15008, protocol: 'TCP', appProtocol: 'hbone' },
+        ]
+      : [...new Set(listeners.filter(({ accepted }) => accepted.status === 'True').map(({ spec }) => spec.port))]
+          .sort((a, b) => a - b)
+          .map((port) => ({ name: `port-${port}`, port, targetPort: port, protocol: 'TCP' }))
+  const address = object.spec.addresses?.find(({ value }) => value)?.value
+  const service = {
+    type: kind === 'waypoint' ? 'ClusterIP' : 'LoadBalancer',
+    ipFamilyPolicy: 'PreferDualStack',
+    selector: facts.selector,
+    ports,
+    ...(kind === 'gateway' && address ? { loadBalancerIP: address } : {}),
+  }
+  const near = kind === 'waypoint' ? { [annotations.trafficDistribution]: 'PreferClose' } : {}
+  const apply = (apiVersion: string, what: string, rest: Readonly<Record<string, unknown>>, more = {}): Desired => ({
+    kind: 'apply',
+    object: { apiVersion, kind: what, metadata: metadata(object, facts, more), ...rest },
+  })
+  return [
+    apply('v1', 'ServiceAccount', {}),
+    apply('v1', 'Service', { spec: service }, near),
+    apply('apps/v1', 'Deployment', { spec: deploymentSpec(facts, settings) }),
+  ]
+}
+
+function metadata(owner: TranslatedGateway['object'], facts: ProxyFacts, more: Readonly<Record<string, string>>) {
+  const marks = { ...more, ...facts.annotations }
+  const { name, uid } = owner.metadata
+  return {
+    name: facts.name,
+    namespace: facts.namespace,
+    labels: { ...facts.labels, ...facts.selector, [labels.dataplaneMode]: 'none' },
+    ...(Object.keys(marks).length > 0 ? { annotations: marks } : {}),
+    ...(uid ? { ownerReferences: [{ apiVersion: gatewayApiVersion, kind: 'Gateway', name, uid }] } : {}),
+  }
+}

@@ -1,0 +1,101 @@
+// Every status that the translation wants, and one for each object that could not be translated.
+import type { AuthorizationPolicy, Condition, KubeObject } from '../kinds/index.ts'
+import type { StatusOf } from '../model/index.ts'
+import { condition, generationOf, no, type Verdict } from './conditions.ts'
+import type { TranslatedGateway } from './gateways/gateways.ts'
+import { brokenGatewayStatus, gatewayClassStatuses, gatewayStatus } from './gateways/status.ts'
+import { conditionTypes, meshController } from './names.ts'
+import type { Policies } from './policies/policies.ts'
+import { hasTargetRefs } from './policies/targets.ts'
+import type { RouteObject, TranslatedRoute } from './routes/routes.ts'
+import { routeStatus, statusOf } from './routes/status.ts'
+import type { MeshService } from './services/services.ts'
+import type { Bindings } from './waypoints/binding.ts'
+import type { Problem, World } from './world.ts'
+
+export interface StatusInput {
+  readonly gateways: ReadonlyMap<string, TranslatedGateway>
+  readonly routes: readonly TranslatedRoute[]
+  readonly services: ReadonlyMap<string, MeshService>
+  readonly bindings: Bindings
+  readonly policies: Policies
+}
+
+export function statusesOf(world: World, input: StatusInput): readonly StatusOf[] {
+  const statuses: StatusOf[] = [...gatewayClassStatuses(world)]
+  for (const gateway of input.gateways.values()) statuses.push(gatewayStatus(gateway, input.routes))
+  for (const route of input.routes) {
+    const status = routeStatus(route, input.bindings)
+    if (status) statuses.push(status)
+  }
+  for (const [policy, verdict] of input.policies.verdicts) statuses.push(policyStatus(policy, verdict))
+  for (const service of input.services.values()) {
+    const status = serviceStatus(service, input.bindings)
+    if (status) statuses.push(status)
+  }
+  const told = new Set<KubeObject>()
+  for (const problem of world.problems) {
+    if (told.has(problem.object)) continue
+    told.add(problem.object)
+    const status = problemStatus(problem)
+    if (status) statuses.push(status)
+  }
+  return statuses
+}
+
+function policyStatus(policy: AuthorizationPolicy, verdict: Verdict): StatusOf {
+  const type = hasTargetRefs(policy) ? conditionTypes.waypointAccepted : conditionTypes.ztunnelAccepted
+  return { ...referenceTo(policy), conditions: [condition(policy, type, verdict)] }
+}
+
+/** Undefined: nothing to say, and nothing said before. */
+function serviceStatus({ key, object }: MeshService, bindings: Bindings): StatusOf | undefined {
+  const binding = bindings.services.get(key)
+  const said = object.status?.conditions?.some(({ type }) => type === conditionTypes.waypointBound)
+  const verdict = binding?.verdict?.reason === 'NamespaceNotEnrolled' ? undefined : binding?.verdict
+  if (!verdict) return said ? { ...referenceTo(object), conditions: [] } : undefined
+  return { ...referenceTo(object), conditions: [condition(object, conditionTypes.waypointBound, verdict)] }
+}
+
+function problemStatus({ object, message }: Problem): StatusOf | undefined {
+  const verdict = no('Invalid', `the ${object.kind} can not be translated: ${message}; correct it`)
+  switch (object.kind) {
+    case 'Gateway':
+      return brokenGatewayStatus(object as TranslatedGateway['object'], message)
+    case 'HTTPRoute':
+    case 'GRPCRoute':
+    case 'TCPRoute':
+    case 'TLSRoute':
+      return brokenRouteStatus(object as RouteObject, verdict)
+    case 'Service':
+    case 'PeerAuthentication':
+      return { ...referenceTo(object), conditions: [condition(object, 'wishbone.dev/Translated', verdict)] }
+    // AuthorizationPolicies are told in their own status, pods and slices have none of ours.
+    default:
+      return undefined
+  }
+}
+
+/** Only references to Services are surely ours when the rest could not be read. */
+function brokenRouteStatus(object: RouteObject, verdict: Verdict): StatusOf | undefined {
+  const conditions: Condition[] = ['Accepted', 'ResolvedRefs'].map((type) => condition(object, type, verdict))
+  const refs = object.spec?.parentRefs
+  const parents = (Array.isArray(refs) ? refs : [])
+    .filter((ref) => ref?.kind === 'Service')
+    .map((parentRef) => ({ parentRef, controllerName: meshController, conditions }))
+  const before = (object.status?.parents ?? [])
+    .filter(({ parentRef }) => parentRef.kind !== 'Service')
+    .filter(({ controllerName }) => controllerName.startsWith('wishbone.dev/'))
+    .map(({ parentRef, controllerName }) => ({ parentRef, controllerName, conditions }))
+  return statusOf(object, [...parents, ...before])
+}
+
+function referenceTo(object: KubeObject) {
+  return {
+    apiVersion: object.apiVersion,
+    kind: object.kind,
+    namespace: object.metadata.namespace ?? '',
+    name: object.metadata.name,
+    generation: generationOf(object),
+  }
+}

@@ -1,0 +1,90 @@
+// The order of the translation. Each step is a function of what came before; nothing looks at a
+// clock, a file or the previous result.
+import type { l7 } from '@wishbone/proto'
+import type { Settings, Snapshot, Translation } from '../model/index.ts'
+import { translateGateways } from './gateways/gateways.ts'
+import { infraOf } from './infra/infra.ts'
+import { enforcedOn, finishServices, finishWorkloads } from './mesh.ts'
+import { onlyThroughWaypoint } from './policies/only-waypoint.ts'
+import { type TargetedPolicy, translatePolicies, ztunnelView } from './policies/policies.ts'
+import { namedServices } from './routes/named.ts'
+import { translateRoutes } from './routes/routes.ts'
+import { reachOf, scopesOf, waypointsOfWorkloads } from './scopes.ts'
+import { meshServices } from './services/services.ts'
+import { statusesOf } from './statuses.ts'
+import { automaticWaypoints } from './waypoints/automatic.ts'
+import { type Bindings, bind } from './waypoints/binding.ts'
+import { waypoints as findWaypoints } from './waypoints/catalog.ts'
+import { buildListeners } from './waypoints/listeners.ts'
+import { meshWorkloads } from './workloads/workloads.ts'
+import { compareText, indexSnapshot } from './world.ts'
+
+/**
+ * What proxies and the Kubernetes API get, from the cluster's objects. Pure, and independent of the
+ * order of the input; an object that can't be translated gets a status and harms no other.
+ */
+export function translate(snapshot: Snapshot, settings: Settings): Translation {
+  const world = indexSnapshot(snapshot, settings)
+  const services = meshServices(world)
+  const workloads = meshWorkloads(world, services)
+  const gateways = translateGateways(world)
+  const waypoints = findWaypoints(world)
+  const named = namedServices(world, services)
+  const automatic = automaticWaypoints(world, services, named)
+  const bindings = bind(world, waypoints, services, workloads, named)
+  const policies = translatePolicies(world, workloads)
+  const routes = translateRoutes(world, { gateways, services })
+  const listeners = buildListeners({ services, workloads, gateways, bindings, routes, policies: policies.targeted })
+
+  const reach = reachOf({ gateways, services, workloads, bindings, routes, listeners })
+  const principals = waypointsOfWorkloads(reach, (key) => waypoints.get(key)?.principal)
+  const protectedServices = withPolicies(policies.targeted, bindings)
+  const only = onlyThroughWaypoint(services, workloads, bindings, protectedServices)
+  const own = (uid: string) =>
+    [...(policies.ofWorkload.get(uid) ?? []), ...(only.ofWorkload.get(uid) ?? [])].sort(compareText)
+  const waypointAuthorizations = new Map([...policies.messages, ...only.waypoint])
+
+  const mesh = {
+    workloads: finishWorkloads(workloads, bindings, own),
+    services: finishServices(world, services, bindings, protectedServices),
+    authorizations: new Map([...ztunnelView(policies, workloads, principals), ...only.ztunnel]),
+    waypointAuthorizations,
+    listeners: listeners.messages,
+    routes: byName(routes.flatMap((route) => route.routes)),
+    tcpRoutes: byName(routes.flatMap((route) => route.tcpRoutes)),
+    certificates: byName<l7.Certificate>(
+      [...gateways.values()].flatMap((gateway) => gateway.listeners.flatMap(({ certificates }) => certificates)),
+    ),
+    scopes: scopesOf(reach, listeners, waypointAuthorizations, enforcedOn(policies, workloads, own)),
+  }
+  return {
+    mesh,
+    infra: [...infraOf(world, gateways), ...automatic.desired],
+    statuses: statusesOf(world, { gateways, routes, services, bindings, policies }),
+    ...(automatic.recheckAtUnixMs === undefined ? {} : { recheckAtUnixMs: automatic.recheckAtUnixMs }),
+  }
+}
+
+/** Keys of the Services that have a policy on their waypoint, by targetRef to them or to it. */
+function withPolicies(targeted: readonly TargetedPolicy[], bindings: Bindings): ReadonlySet<string> {
+  const found = new Set<string>()
+  for (const [key, binding] of bindings.services) {
+    if (binding.kind !== 'bound') continue
+    const { waypoint } = binding
+    const className = waypoint.gateway.spec.gatewayClassName
+    const applies = targeted.some(({ targets }) =>
+      targets.some(
+        (target) =>
+          (target.kind === 'service' && target.key === key) ||
+          (target.kind === 'gateway' && target.key === waypoint.key) ||
+          (target.kind === 'class' && target.name === className),
+      ),
+    )
+    if (applies) found.add(key)
+  }
+  return found
+}
+
+function byName<T extends { readonly name: string }>(messages: readonly T[]): ReadonlyMap<string, T> {
+  return new Map(messages.map((message) => [message.name, message]))
+}

@@ -1,0 +1,142 @@
+// Pods, and addresses in EndpointSlices that are no pods, as istio.workload.Workload: still without
+// waypoints and policies (ambient wire §2.6).
+import { create } from '@bufbuild/protobuf'
+import { formatIp, parseIp } from '@wishbone/core/ip'
+import { workloadUid } from '@wishbone/core/names'
+import { workload } from '@wishbone/proto'
+import type { EndpointSlice, Pod } from '../../kinds/index.ts'
+import { annotations, labels } from '../names.ts'
+import type { MeshService } from '../services/services.ts'
+import { guarded, namespaceLabels, type World } from '../world.ts'
+import { membershipOf, portsOfSlice } from './membership.ts'
+import { canonicalOf, ownerOf } from './owner.ts'
+
+export interface MeshWorkload {
+  readonly uid: string
+  readonly namespace: string
+  /** Absent: an address of an EndpointSlice. */
+  readonly pod?: Pod
+  readonly message: workload.Workload
+}
+
+/** By uid. */
+export function meshWorkloads(
+  world: World,
+  services: ReadonlyMap<string, MeshService>,
+): ReadonlyMap<string, MeshWorkload> {
+  const workloads = new Map<string, MeshWorkload>()
+  const servicesIn = Map.groupBy(services.values(), ({ namespace }) => namespace)
+  for (const pod of world.snapshot.pods) {
+    const found = guarded(world, pod, () => podWorkload(world, pod, servicesIn.get(pod.metadata.namespace ?? '') ?? []))
+    if (found) workloads.set(found.uid, found)
+  }
+  for (const service of services.values()) {
+    if (Object.keys(service.object.spec.selector ?? {}).length > 0) continue
+    for (const slice of world.slicesOf.get(service.key) ?? []) {
+      for (const found of guarded(world, slice, () => sliceWorkloads(world, service, slice)) ?? []) {
+        workloads.set(found.uid, found)
+      }
+    }
+  }
+  return workloads
+}
+
+/** Ready, and not on its way out. */
+export function isReady(pod: Pod): boolean {
+  if (pod.metadata.deletionTimestamp !== undefined) return false
+  return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
+}
+
+export function addressesOf(pod: Pod): readonly Uint8Array[] {
+  const texts = pod.status?.podIPs?.map(({ ip }) => ip) ?? (pod.status?.podIP ? [pod.status.podIP] : [])
+  return texts.flatMap((text) => {
+    const ip = parseIp(text)
+    return ip ? [ip] : []
+  })
+}
+
+function podWorkload(world: World, pod: Pod, services: readonly MeshService[]): MeshWorkload | undefined {
+  const { settings } = world
+  const phase = pod.status?.phase
+  const addresses = addressesOf(pod)
+  if (phase === 'Succeeded' || phase === 'Failed' || addresses.length === 0) return undefined
+  const namespace = pod.metadata.namespace ?? ''
+  const uid = workloadUid(settings.clusterId, namespace, pod.metadata.name)
+  const nativeTunnel = pod.metadata.labels?.[labels.tunnel] === 'http'
+  const captured = pod.metadata.annotations?.[annotations.redirection] === 'enabled'
+  const owner = ownerOf(pod)
+  const canonical = canonicalOf(pod, owner)
+  const message = create(workload.WorkloadSchema, {
+    uid,
+    name: pod.metadata.name,
+    namespace,
+    addresses: [...addresses],
+    network: networkOf(world, pod),
+    tunnelProtocol: captured || nativeTunnel ? workload.TunnelProtocol.HBONE : workload.TunnelProtocol.NONE,
+    nativeTunnel,
+    trustDomain: settings.trustDomain === 'cluster.local' ? '' : settings.trustDomain,
+    serviceAccount: pod.spec.serviceAccountName ?? 'default',
+    node: pod.spec.nodeName ?? '',
+    canonicalName: canonical.name,
+    canonicalRevision: canonical.revision,
+    workloadType: owner.type,
+    workloadName: owner.name,
+    services: { ...membershipOf(world, pod, services) },
+    status: isReady(pod) ? workload.WorkloadStatus.HEALTHY : workload.WorkloadStatus.UNHEALTHY,
+    clusterId: settings.clusterId,
+    networkMode: pod.spec.hostNetwork ? workload.NetworkMode.HOST_NETWORK : workload.NetworkMode.STANDARD,
+  })
+  const locality = localityOf(world, pod.spec.nodeName)
+  if (locality) message.locality = locality
+  return { uid, namespace, pod, message }
+}
+
+/** Endpoints that are no pods are reachable only through their Service: HOST_NETWORK keeps them out of the IP index. */
+function sliceWorkloads(world: World, service: MeshService, slice: EndpointSlice): readonly MeshWorkload[] {
+  if (slice.addressType === 'FQDN') return []
+  const { settings } = world
+  const ports = portsOfSlice(service, slice)
+  return (slice.endpoints ?? []).flatMap((endpoint) => {
+    if (endpoint.targetRef?.kind === 'Pod') return []
+    return endpoint.addresses.flatMap((text) => {
+      const ip = parseIp(text)
+      if (!ip) return []
+      const uid = `${settings.clusterId}/discovery.k8s.io/EndpointSlice/${service.namespace}/${slice.metadata.name}/${formatIp(ip)}`
+      const message = create(workload.WorkloadSchema, {
+        uid,
+        name: slice.metadata.name,
+        namespace: service.namespace,
+        addresses: [ip],
+        network: settings.network,
+        services: { [service.name]: ports },
+        status:
+          endpoint.conditions?.ready === false ? workload.WorkloadStatus.UNHEALTHY : workload.WorkloadStatus.HEALTHY,
+        clusterId: settings.clusterId,
+        networkMode: workload.NetworkMode.HOST_NETWORK,
+        workloadType: workload.WorkloadType.POD,
+        workloadName: slice.metadata.name,
+        canonicalName: slice.metadata.name,
+        canonicalRevision: 'latest',
+        node: endpoint.nodeName ?? '',
+      })
+      return [{ uid, namespace: service.namespace, message }]
+    })
+  })
+}
+
+function networkOf(world: World, pod: Pod): string {
+  return (
+    pod.metadata.labels?.[labels.network] ??
+    namespaceLabels(world, world.settings.systemNamespace)[labels.network] ??
+    world.settings.network
+  )
+}
+
+function localityOf(world: World, nodeName: string | undefined): workload.Locality | undefined {
+  const found = nodeName === undefined ? undefined : world.nodes.get(nodeName)?.metadata.labels
+  const region = found?.['topology.kubernetes.io/region']
+  const zone = found?.['topology.kubernetes.io/zone']
+  const subzone = found?.['topology.istio.io/subzone']
+  if (!region && !zone && !subzone) return undefined
+  return create(workload.LocalitySchema, { region: region ?? '', zone: zone ?? '', subzone: subzone ?? '' })
+}

@@ -1,0 +1,117 @@
+// Golden translations: input objects, then "# --- expect ---", then what they become. The first
+// comment lines may say `# show: <sections>` and `# now: <RFC 3339>`. UPDATE=1 rewrites.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { encode } from '../src/encode/index.ts'
+import { defaultSettings, type Snapshot } from '../src/model/index.ts'
+import { translate } from '../src/translate/index.ts'
+import { render, type Section } from './render.ts'
+import { classes, objectsOf, snapshotOf } from './snapshot.ts'
+
+const folder = join(import.meta.dirname, 'goldens')
+const cases = readdirSync(folder)
+  .filter((name) => name.endsWith('.yaml'))
+  .sort()
+
+interface Golden {
+  readonly input: string
+  readonly expected: string
+  readonly shown: readonly Section[]
+  readonly snapshot: Snapshot
+}
+
+function read(name: string): Golden {
+  const text = readFileSync(join(folder, name), 'utf8')
+  const [input = '', expected = ''] = text.split('# --- expect ---\n')
+  const header = (key: string) => new RegExp(`^# ${key}: (.*)$`, 'm').exec(input)?.[1]
+  const now = Date.parse(header('now') ?? '2030-01-01T00:00:00Z')
+  return {
+    input,
+    expected,
+    shown: (header('show') ?? 'statuses').split(/,\s*/) as Section[],
+    snapshot: snapshotOf([...classes, ...objectsOf(input)], now),
+  }
+}
+
+describe('golden translations', () => {
+  test.each(cases)('%s', (name) => {
+    const { input, expected, shown, snapshot } = read(name)
+    const output = render(translate(snapshot, defaultSettings), shown)
+    if (process.env['UPDATE']) {
+      writeFileSync(join(folder, name), `${input}# --- expect ---\n${output}`)
+    } else {
+      expect(output).toBe(expected)
+    }
+  })
+})
+
+describe('for every golden input', () => {
+  const goldens = cases.map((name) => read(name))
+
+  test('the order of the input does not matter', () => {
+    const permuted = fc.constantFrom(...goldens).chain(({ snapshot }) => {
+      const lists = Object.entries(snapshot).map(([name, value]) =>
+        Array.isArray(value)
+          ? fc.shuffledSubarray(value, { minLength: value.length }).map((list) => [name, list] as const)
+          : fc.constant([name, value] as const),
+      )
+      const shuffled = fc.tuple(...lists).map((entries) => Object.fromEntries(entries) as unknown as Snapshot)
+      return shuffled.map((other) => [snapshot, other] as const)
+    })
+    fc.assert(
+      fc.property(permuted, ([one, other]) => {
+        expect(translate(other, defaultSettings)).toEqual(translate(one, defaultSettings))
+        expect(versions(other)).toEqual(versions(one))
+      }),
+      { numRuns: 100 },
+    )
+  })
+
+  test('no input is changed', () => {
+    for (const { snapshot } of goldens) translate(deepFreeze(structuredClone(snapshot)), defaultSettings)
+  })
+
+  test('any object may be missing: nothing throws', () => {
+    for (const { snapshot } of goldens) {
+      for (const [name, value] of Object.entries(snapshot)) {
+        if (!Array.isArray(value)) continue
+        for (let index = 0; index < value.length; index++) {
+          encode(translate({ ...snapshot, [name]: value.toSpliced(index, 1) }, defaultSettings).mesh)
+        }
+      }
+    }
+  })
+
+  test('an object without a spec breaks no other', () => {
+    for (const { snapshot } of goldens) {
+      const whole = translate(snapshot, defaultSettings).mesh.workloads.size
+      for (const [name, value] of Object.entries(snapshot)) {
+        if (!Array.isArray(value)) continue
+        const broken = {
+          apiVersion: 'v1',
+          kind: value[0]?.kind ?? 'Broken',
+          metadata: { name: 'broken', namespace: 'x' },
+        }
+        const mesh = translate({ ...snapshot, [name]: [...value, broken] } as Snapshot, defaultSettings).mesh
+        expect(mesh.workloads.size).toBe(whole)
+      }
+    }
+  })
+})
+
+function versions(snapshot: Snapshot) {
+  const { ztunnel, gateway } = encode(translate(snapshot, defaultSettings).mesh)
+  return [ztunnel, gateway].map((resources) =>
+    [...resources].map(([type, all]) => [type, [...all].map(([name, { version }]) => `${name} ${version}`).sort()]),
+  )
+}
+
+function deepFreeze<T>(value: T): T {
+  if (value !== null && typeof value === 'object' && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const member of Object.values(value)) deepFreeze(member)
+  }
+  return value
+}

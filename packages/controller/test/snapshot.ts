@@ -1,0 +1,59 @@
+// Snapshots from YAML, for tests.
+import { parseAllDocuments } from 'yaml'
+import type { KubeObject } from '../src/kinds/index.ts'
+import { emptySnapshot, type Snapshot } from '../src/model/index.ts'
+
+const lists: Readonly<Record<string, keyof Omit<Snapshot, 'nowUnixMs'>>> = {
+  GatewayClass: 'gatewayClasses',
+  Gateway: 'gateways',
+  HTTPRoute: 'httpRoutes',
+  GRPCRoute: 'grpcRoutes',
+  TCPRoute: 'tcpRoutes',
+  TLSRoute: 'tlsRoutes',
+  ReferenceGrant: 'referenceGrants',
+  Service: 'services',
+  EndpointSlice: 'endpointSlices',
+  Pod: 'pods',
+  Namespace: 'namespaces',
+  ServiceAccount: 'serviceAccounts',
+  Node: 'nodes',
+  Secret: 'secrets',
+  ConfigMap: 'configMaps',
+  AuthorizationPolicy: 'authorizationPolicies',
+  PeerAuthentication: 'peerAuthentications',
+  FaultInjection: 'faultInjections',
+  Deployment: 'deployments',
+}
+
+/** Objects of one YAML text; empty documents are left out. */
+export function objectsOf(yaml: string): readonly KubeObject[] {
+  return parseAllDocuments(yaml).flatMap((document) => {
+    if (document.errors[0]) throw document.errors[0]
+    const value = document.toJS() as KubeObject | null
+    return value ? [value] : []
+  })
+}
+
+/** Throws on a kind that no translation reads. */
+export function snapshotOf(objects: readonly KubeObject[], nowUnixMs = 0): Snapshot {
+  const found: Record<string, KubeObject[]> = {}
+  for (const object of objects) {
+    const list = lists[object.kind]
+    if (!list) throw new Error(`kind ${object.kind} is no part of a snapshot`)
+    found[list] = [...(found[list] ?? []), object]
+  }
+  return { ...emptySnapshot, ...(found as unknown as Partial<Snapshot>), nowUnixMs }
+}
+
+/** The GatewayClasses that an installation brings. */
+export const classes: readonly KubeObject[] = objectsOf(`
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: { name: wishbone, generation: 1 }
+spec: { controllerName: wishbone.dev/gateway-controller }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: { name: wishbone-waypoint, generation: 1 }
+spec: { controllerName: wishbone.dev/mesh-controller }
+`)
