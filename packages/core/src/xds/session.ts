@@ -4,6 +4,7 @@
 //  - a type has at most one response that is not acknowledged: what happens meanwhile is joined into the next one;
 //  - Authorization goes before Address, and leaves only after the Addresses that named it are gone or changed;
 //  - a NACK is recorded and never answered by sending the same again.
+import type { Known } from './diff.ts'
 import { flush } from './flush.ts'
 import type { Session, SessionOptions, TypeState } from './state.ts'
 import type { DeltaRequest, ResourceMap, SessionInput, SessionOutput } from './types.ts'
@@ -49,7 +50,7 @@ function openType(request: DeltaRequest): TypeState {
   return {
     wildcard: all && !request.unsubscribe.includes('*'),
     names: new Set(names.filter((name) => !request.unsubscribe.includes(name))),
-    known: new Map([...request.initialVersions].map(([name, version]) => [name, { version }])),
+    known: knownOf(request.initialVersions),
     sent: undefined,
     acknowledged: undefined,
     asked: new Map(names.map((name) => [name, request.initialVersions.size === 0])),
@@ -91,6 +92,14 @@ function updateType(type: TypeState, request: DeltaRequest, outputs: SessionOutp
   }
   // Another subscription over the same resources is another state to compare.
   return { ...next, wildcard, names, asked, sent: next.sent === undefined ? undefined : stale }
+}
+
+/** Clients that hold nothing share one map, and so one diff. */
+const nothingKnown: Known = new Map()
+
+function knownOf(versions: ReadonlyMap<string, string>): Known {
+  if (versions.size === 0) return nothingKnown
+  return new Map([...versions].map(([name, version]) => [name, { version }]))
 }
 
 /** Stands for "sent something, but not up to the current resources". */
