@@ -1,4 +1,5 @@
-// The whole vocabulary in one import; programs mostly import the folder they need.
+// The vocabulary that most code needs, in one import; programs mostly import the folder they need. h2 and the folders of
+// the L7 proxy (matching, filters, retry, picker) are imported by name only.
 export * from './authorization/index.ts'
 export * from './balancing/index.ts'
 export * from './errors/index.ts'
