@@ -51,6 +51,7 @@ export interface IssueLeafOptions {
   readonly publicKey?: KeyObject
   readonly uriSans?: readonly string[]
   readonly dnsSans?: readonly string[]
+  readonly ipSans?: readonly string[]
   readonly ttlSeconds: number
   readonly signer: Signer
   readonly now?: Date
@@ -105,7 +106,7 @@ export function issueLeaf(options: IssueLeafOptions): IssuedCertificate {
     keyUsage(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment),
     extension(oids.extendedKeyUsage, new ExtendedKeyUsage([oids.serverAuth, oids.clientAuth])),
     extension(oids.basicConstraints, new BasicConstraints({ cA: false }), true),
-    subjectAltNameExtension(options.uriSans ?? [], options.dnsSans ?? [], true),
+    subjectAltNameExtension(options.uriSans ?? [], options.dnsSans ?? [], true, options.ipSans ?? []),
   ])
 }
 

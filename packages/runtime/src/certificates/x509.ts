@@ -81,10 +81,12 @@ export function subjectAltNameExtension(
   uris: readonly string[],
   dnsNames: readonly string[],
   critical: boolean,
+  ips: readonly string[] = [],
 ): Extension {
   const names = [
     ...uris.map((uri) => new GeneralName({ uniformResourceIdentifier: uri })),
     ...dnsNames.map((name) => new GeneralName({ dNSName: name })),
+    ...ips.map((ip) => new GeneralName({ iPAddress: ip })),
   ]
   return extension(oids.subjectAltName, new SubjectAlternativeName(names), critical)
 }

@@ -1,11 +1,148 @@
 // TCP to TCP copy for connections that are not tunnelled. No framing, no policy.
 import type net from 'node:net'
-import type { Copy } from './types.ts'
+import type { MeshError } from '@wishbone/core/errors'
+import { adoptSocket } from './adopt.ts'
+import { readSize, sharedRead } from './buffer.ts'
+import { brokenBy, reportable } from './outcome.ts'
+import type { Copy, CopyResult } from './types.ts'
 
 /**
- * Copies a to b and b to a until both directions have ended. Takes both sockets over: the callers must not use them afterwards.
- * FIN is passed on each direction by itself, RST resets the other side (ambient wire §1.8).
+ * Copies a to b and b to a until both directions have ended. Takes both connected sockets over: those given emit nothing more.
+ * FIN is passed on each direction by itself, a reset resets the other side (ambient wire §1.8). `sent` counts a to b.
  */
 export function copySockets(a: net.Socket, b: net.Socket): Copy {
-  throw new Error(`not yet: ${a.remotePort} ${b.remotePort}`)
+  return new SocketCopy(a, b)
+}
+
+/** Reads of this size say that a buffer of its own pays off: the kernel then takes the bytes from it without another copy. */
+const largeRead = 64 << 10
+
+/** Private buffers that no direction uses now. A few are kept: the flows that need them come and go. */
+const spare: Buffer[] = []
+const mostSpare = 16
+
+/** One direction: reads from one socket and writes to the other; reading stops while the kernel has not taken what was read. */
+class Direction {
+  bytes = 0
+  source: net.Socket | undefined
+  target: net.Socket | undefined
+  #own: Buffer | undefined
+  #paused = false
+  #release = false
+
+  /** Where the next read goes. */
+  readonly buffer = (): Buffer => this.#own ?? sharedRead
+
+  readonly read = (length: number): boolean => {
+    this.bytes += length
+    const target = this.target!
+    if (target.destroyed) return true
+    if (this.#own === undefined) {
+      // The shared buffer is somebody else's with the next read, and the kernel may take its time.
+      target.write(Buffer.from(sharedRead.subarray(0, length)), this.#onWritten)
+      if (length >= largeRead) this.#own = spare.pop() ?? Buffer.allocUnsafeSlow(readSize)
+    } else {
+      target.write(this.#own.subarray(0, length), this.#onWritten)
+      this.#release = length < largeRead
+    }
+    if (target.writableLength === 0) this.#tryRelease()
+    else this.#paused = true
+    return !this.#paused
+  }
+
+  /** Gives the private buffer back at the end. Only when the target is done with it. */
+  finish(): void {
+    this.#release = true
+    if (this.target?.destroyed === true || this.target?.writableLength === 0) this.#tryRelease()
+  }
+
+  readonly #onWritten = (): void => {
+    if (this.target!.writableLength > 0) return
+    this.#tryRelease()
+    if (!this.#paused) return
+    this.#paused = false
+    this.source!.resume()
+  }
+
+  #tryRelease(): void {
+    if (!this.#release) return
+    this.#release = false
+    if (this.#own !== undefined && spare.length < mostSpare) spare.push(this.#own)
+    this.#own = undefined
+  }
+}
+
+class SocketCopy implements Copy {
+  readonly done: Promise<CopyResult>
+  readonly #forward = new Direction()
+  readonly #backward = new Direction()
+  readonly #a: net.Socket
+  readonly #b: net.Socket
+  #onDone: ((result: CopyResult) => void) | undefined
+  #open = 2
+  #error: MeshError | undefined
+
+  constructor(oldA: net.Socket, oldB: net.Socket) {
+    this.done = new Promise((resolve) => {
+      this.#onDone = resolve
+    })
+    const a = adoptSocket(oldA, this.#forward)
+    const b = adoptSocket(oldB, this.#backward)
+    this.#a = this.#forward.source = this.#backward.target = a.socket
+    this.#b = this.#forward.target = this.#backward.source = b.socket
+    this.#watch(a.socket, b.socket, 'downstream')
+    this.#watch(b.socket, a.socket, 'upstream')
+    this.#start(this.#forward, a.early)
+    this.#start(this.#backward, b.early)
+  }
+
+  get sent(): number {
+    return this.#forward.bytes
+  }
+
+  get received(): number {
+    return this.#backward.bytes
+  }
+
+  close(reason: MeshError): void {
+    if (this.#open === 0) return
+    this.#error ??= reason
+    for (const socket of [this.#a, this.#b]) if (!socket.destroyed) socket.resetAndDestroy()
+  }
+
+  #start(direction: Direction, early: Buffer): void {
+    if (early.length > 0) {
+      direction.bytes += early.length
+      direction.target!.write(early)
+    }
+    direction.source!.resume()
+  }
+
+  #watch(socket: net.Socket, other: net.Socket, at: 'downstream' | 'upstream'): void {
+    let failure: Error | undefined
+    socket.on('end', () => other.end())
+    socket.on('error', (cause) => {
+      failure = cause
+      this.#error ??= reportable(cause, at)
+    })
+    const closed = () => {
+      // Closed before both ends were passed on: the other side must not take what it got for the whole.
+      if (!other.destroyed && (failure !== undefined || !socket.readableEnded)) {
+        this.#error ??= reportable(brokenBy(failure), at)
+        other.resetAndDestroy()
+      }
+      this.#settle()
+    }
+    if (socket.destroyed) queueMicrotask(closed)
+    else socket.on('close', closed)
+  }
+
+  #settle(): void {
+    if (--this.#open > 0) return
+    this.#forward.finish()
+    this.#backward.finish()
+    const { sent, received } = this
+    this.#onDone?.(this.#error === undefined ? { sent, received } : { sent, received, error: this.#error })
+    this.#onDone = undefined
+  }
 }

@@ -1,31 +1,162 @@
 // Shares client sessions among the connections of one proxied pod (ambient wire §1.6).
-import type { MeshError } from '@wishbone/core/errors'
+//
+// Lifecycle of a session here: dialled for the first request of its key (those that come meanwhile wait for it) → shared while it has
+// room; a full one is passed over and found again when streams end → released when it has had no stream for five minutes, or dropped
+// when it broke or is draining.
+import { MeshError } from '@wishbone/core/errors'
+import { http2Parameters } from '@wishbone/core/hbone'
+import { connectHbone, type HboneClientSession } from './client.ts'
 import type { Dial, Headers, PooledSessionState, PoolKey, PoolOptions, Tunnel } from './types.ts'
 
+interface Pooled {
+  readonly session: HboneClientSession
+  idleTimer: NodeJS.Timeout | undefined
+}
+
+interface Group {
+  readonly name: string
+  readonly sessions: Pooled[]
+  /** A dial under way, for all who wait. */
+  dialling: Promise<Pooled> | undefined
+}
+
 export class HbonePool {
+  readonly #options: PoolOptions
+  readonly #groups = new Map<string, Group>()
+  readonly #stop = new AbortController()
+
   constructor(options: PoolOptions = {}) {
-    void options
+    this.#options = options
   }
 
   /**
    * Opens a tunnel on a shared session, dialling one if there is none with room; requests that arrive meanwhile wait for that dial.
-   * Errors: whatever `dial` throws; HboneStatusError; MeshError `draining` after `drain`.
+   * A request that was refused, or whose shared session broke before the answer, is tried once more.
+   * Rejects with whatever `dial` throws, HboneStatusError, MeshError `draining` after `drain`, or the signal's reason.
    */
-  connect(key: PoolKey, authority: string, headers: Headers, dial: Dial, signal?: AbortSignal): Promise<Tunnel> {
-    throw new Error(`not yet: ${key.destination} ${authority} ${headers} ${dial} ${signal}`)
+  async connect(key: PoolKey, authority: string, headers: Headers, dial: Dial, signal?: AbortSignal): Promise<Tunnel> {
+    const name = nameOf(key)
+    for (let attempt = 1; ; attempt++) {
+      const group = this.#groupOf(name)
+      const found = this.#find(group)
+      const pooled = found ?? (await this.#dial(group, dial, signal))
+      if (pooled.session.room === 0) {
+        // Others who waited for the same dial were faster.
+        attempt--
+        continue
+      }
+      try {
+        return await pooled.session.open(authority, headers, signal)
+      } catch (cause) {
+        const error = MeshError.from(cause, 'connect-failed', { at: 'upstream' })
+        const again = error.retry === 'yes' || (error.retry === 'if-reused' && found !== undefined)
+        if (!again || attempt === 2 || signal?.aborted) throw error
+      }
+    }
   }
 
   /** No new tunnels; open ones finish. Settles when every session is closed. */
-  drain(): Promise<void> {
-    throw new Error('not yet')
+  async drain(): Promise<void> {
+    this.#stop.abort(stopped())
+    await Promise.all(this.#all().map(({ session }) => session.drain()))
   }
 
   /** Closes every session now. */
   close(reason: MeshError): void {
-    throw reason
+    this.#stop.abort(stopped())
+    for (const { session } of this.#all()) session.close(reason)
   }
 
   dump(): readonly PooledSessionState[] {
-    return []
+    return [...this.#groups.values()].flatMap(({ name, sessions }) =>
+      sessions.map(({ session }) => ({
+        key: name,
+        streams: session.streams,
+        state: session.room === 0 && session.streams === 0 ? ('draining' as const) : ('open' as const),
+      })),
+    )
   }
+
+  #all(): Pooled[] {
+    return [...this.#groups.values()].flatMap((group) => group.sessions)
+  }
+
+  #groupOf(name: string): Group {
+    let group = this.#groups.get(name)
+    if (group === undefined) {
+      group = { name, sessions: [], dialling: undefined }
+      this.#groups.set(name, group)
+    }
+    return group
+  }
+
+  #find(group: Group): Pooled | undefined {
+    return this.#stop.signal.aborted ? undefined : group.sessions.find(({ session }) => session.room > 0)
+  }
+
+  async #dial(group: Group, dial: Dial, signal: AbortSignal | undefined): Promise<Pooled> {
+    this.#stop.signal.throwIfAborted()
+    group.dialling ??= this.#open(group, dial).finally(() => {
+      group.dialling = undefined
+      this.#forgetIfEmpty(group)
+    })
+    return abortable(group.dialling, signal)
+  }
+
+  /** The dial serves all who wait, so it ends with the pool, not with the one who began it. */
+  async #open(group: Group, dial: Dial): Promise<Pooled> {
+    const socket = await dial(this.#stop.signal)
+    if (this.#stop.signal.aborted) {
+      socket.destroy()
+      throw stopped()
+    }
+    const session = connectHbone(socket, {
+      ...(this.#options.settings && { settings: this.#options.settings }),
+      ...(this.#options.log && { log: this.#options.log }),
+      onChange: () => this.#changed(pooled),
+    })
+    const pooled: Pooled = { session, idleTimer: undefined }
+    group.sessions.push(pooled)
+    this.#changed(pooled)
+    void session.closed.then(() => {
+      clearTimeout(pooled.idleTimer)
+      group.sessions.splice(group.sessions.indexOf(pooled), 1)
+      this.#forgetIfEmpty(group)
+    })
+    return pooled
+  }
+
+  #changed(pooled: Pooled): void {
+    clearTimeout(pooled.idleTimer)
+    pooled.idleTimer = undefined
+    if (pooled.session.streams > 0) return
+    pooled.idleTimer = setTimeout(() => {
+      if (pooled.session.streams === 0) void pooled.session.drain()
+    }, this.#options.idleReleaseMs ?? http2Parameters.idleReleaseMs)
+    pooled.idleTimer.unref()
+  }
+
+  #forgetIfEmpty(group: Group): void {
+    if (group.sessions.length === 0 && group.dialling === undefined) this.#groups.delete(group.name)
+  }
+}
+
+/** Never shared between source identities, source pods, or different expectations of who the server is. */
+function nameOf(key: PoolKey): string {
+  return JSON.stringify([key.sourceIdentity, [...key.expectedIdentities].sort(), key.sourceIp, key.destination])
+}
+
+function stopped(): MeshError {
+  return new MeshError('draining', 'the proxy is stopping', { retry: 'no' })
+}
+
+/** The promise, unless the signal comes first. */
+function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason)
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort)
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
 }

@@ -1,0 +1,407 @@
+// One HTTP/2 connection: frames in, frames out, its streams, its windows. What a HEADERS frame means is left to the two roles
+// (server.ts, client.ts).
+//
+// Lifecycle: open → draining (GOAWAY sent or received: no new streams, open ones finish) → ending (nothing left: what is written is
+// flushed, then FIN) → closed. Any protocol error, flood or missing PING answer ends it at once with a GOAWAY that says why; nothing
+// that a peer sends reaches the process as an exception.
+import type { TLSSocket } from 'node:tls'
+import { MeshError, type MeshErrorAt } from '@wishbone/core/errors'
+import {
+  dynamicTableOff,
+  encodeGoaway,
+  encodeHeaders,
+  encodePing,
+  encodeRstStream,
+  encodeSettings,
+  encodeWindowUpdate,
+  errorCodes,
+  type FrameHandler,
+  FrameParser,
+  flags,
+  frameTypes,
+  H2Error,
+  HeaderBlockAssembler,
+  type HeaderField,
+  HpackDecoder,
+  parseGoaway,
+  parseSettings,
+  parseUint32,
+  preface,
+  settingIds,
+} from '@wishbone/core/h2'
+import type { SpiffeId } from '@wishbone/core/identity'
+import { peerIdentity } from '../tls/peer.ts'
+import { ReceiveWindow } from './flow.ts'
+import { headerFrames } from './headers.ts'
+import { Keepalive, RoundTrip } from './keepalive.ts'
+import { FloodLimits } from './limits.ts'
+import { errorOfReset, nameOfCode } from './reset.ts'
+import type { SessionRole } from './role.ts'
+import { announced, initialWindow, largestSentFrame } from './settings.ts'
+import { H2Stream, type StreamHost } from './stream.ts'
+import type { SessionLog, SessionSettings } from './types.ts'
+import { FrameWriter } from './writer.ts'
+
+const longestGoawayText = 200
+
+export class Session implements StreamHost, FrameHandler {
+  readonly socket: TLSSocket
+  readonly settings: SessionSettings
+  readonly peer: SpiffeId | undefined
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly streams = new Map<number, H2Stream>()
+  sendWindow = initialWindow
+  sendFrameSize = 16_384
+  peerMaxStreams = Number.POSITIVE_INFINITY
+  /** The highest stream that the other end has opened. */
+  lastPeerStream = 0
+  /** The highest stream that we have opened. */
+  lastOwnStream = 0
+  readonly #role: SessionRole
+  readonly #log: SessionLog | undefined
+  readonly #writer: FrameWriter
+  readonly #parser: FrameParser
+  readonly #hpack: HpackDecoder
+  readonly #assembler = new HeaderBlockAssembler()
+  readonly #limits = new FloodLimits()
+  readonly #keepalive: Keepalive
+  #state: 'open' | 'draining' | 'ending' | 'closed' = 'open'
+  #gotSettings = false
+  #firstBlock = true
+  #peerInitialWindow = initialWindow
+  readonly #window: ReceiveWindow
+  /** Content of the DATA frame that is being read, to tell its padding. */
+  #frameContent = 0
+  #blocked = new Set<H2Stream>()
+  readonly #roundTrip = new RoundTrip()
+
+  constructor(socket: TLSSocket, role: SessionRole, settings: SessionSettings, log: SessionLog | undefined) {
+    this.socket = socket
+    this.settings = settings
+    this.peer = peerIdentity(socket)
+    this.remoteAddress = socket.remoteAddress ?? ''
+    this.remotePort = socket.remotePort ?? 0
+    this.#role = role
+    this.#log = log
+    this.#writer = new FrameWriter(socket, () => this.#resumeBlocked())
+    this.#parser = new FrameParser(this, { maxFrameSize: settings.maxFrameSize, expectPreface: role.kind === 'server' })
+    this.#hpack = new HpackDecoder({ maxHeaderListSize: settings.maxHeaderList })
+    this.#window = new ReceiveWindow(settings.connectionWindow)
+    this.#keepalive = new Keepalive(settings, {
+      ping: (opaque) => this.write(encodePing(opaque), false),
+      dead: () => this.fail(errorCodes.noError, `no answer to PING within ${settings.pingTimeoutMs} ms`),
+    })
+    this.#start()
+  }
+
+  get state(): 'open' | 'draining' | 'ending' | 'closed' {
+    return this.#state
+  }
+
+  get streamWindow(): number {
+    return this.settings.streamWindow
+  }
+
+  get writing(): boolean {
+    return this.#writer.busy
+  }
+
+  write(frame: Uint8Array, borrowed: boolean): void {
+    this.#writer.write(frame, borrowed)
+  }
+
+  blocked(stream: H2Stream): void {
+    this.#blocked.add(stream)
+  }
+
+  consumed(bytes: number): void {
+    const increment = this.#window.consume(bytes)
+    if (increment > 0) this.write(encodeWindowUpdate(0, increment), false)
+  }
+
+  sendReset(streamId: number, code: number): void {
+    this.write(encodeRstStream(streamId, code), false)
+  }
+
+  remove(stream: H2Stream): void {
+    this.#blocked.delete(stream)
+    if (!this.streams.delete(stream.streamId)) return
+    this.#endIfDone()
+    this.#role.streamRemoved?.()
+  }
+
+  addStream(streamId: number, authority: string): H2Stream {
+    const stream = new H2Stream(this, streamId, authority, this.#peerInitialWindow)
+    this.streams.set(streamId, stream)
+    return stream
+  }
+
+  /** Throws TypeError on characters that no header may have. */
+  sendHeaders(streamId: number, fields: Iterable<HeaderField>, endStream: boolean): void {
+    const encoded = encodeHeaders(fields)
+    const block = this.#firstBlock ? Buffer.concat([dynamicTableOff, encoded]) : encoded
+    this.#firstBlock = false
+    this.write(headerFrames(streamId, block, endStream, this.sendFrameSize), false)
+  }
+
+  /** Whether a stream that the peer opens now is served. While draining: only until the peer must have seen our GOAWAY. */
+  get acceptsStreams(): boolean {
+    return this.#state === 'open' || (this.#state === 'draining' && this.#roundTrip.pending)
+  }
+
+  /** Stops new streams, lets the open ones finish, then closes. A server first says GOAWAY without a limit (RFC 9113 §6.8). */
+  drain(): void {
+    if (this.#state !== 'open') return
+    this.#state = 'draining'
+    if (this.#role.kind === 'server') {
+      this.write(encodeGoaway(0x7fff_ffff, errorCodes.noError, 'draining'), false)
+      const ping = (opaque: Uint8Array) => this.write(encodePing(opaque), false)
+      this.#roundTrip.begin(ping, () => {
+        this.write(encodeGoaway(this.lastPeerStream, errorCodes.noError, 'draining'), false)
+        this.#endIfDone()
+      })
+    }
+    this.#endIfDone()
+  }
+
+  /** Ends the session now: GOAWAY with the code and text, every stream fails. */
+  fail(code: number, text: string, reason?: MeshError): void {
+    if (this.#state === 'closed') return
+    const error = reason ?? new MeshError('protocol-error', text, { at: this.#otherEnd })
+    this.#log?.debug('HBONE session ends', { peer: this.remoteAddress, code: nameOfCode(code), reason: text })
+    this.write(encodeGoaway(this.lastPeerStream, code, text.slice(0, longestGoawayText)), false)
+    this.#writer.end()
+    this.#close(error)
+  }
+
+  // What the parser finds.
+
+  data(streamId: number, piece: Uint8Array): void {
+    this.#assembler.interrupted()
+    this.#spend(piece.length)
+    this.#frameContent += piece.length
+    const stream = this.#streamOf(streamId)
+    if (stream === undefined) this.consumed(piece.length)
+    else this.#onStream(streamId, () => stream.receive(piece as Buffer))
+  }
+
+  dataEnd(streamId: number, length: number, endStream: boolean): void {
+    this.#assembler.interrupted()
+    const padding = length - this.#frameContent
+    this.#frameContent = 0
+    if (length === 0 && !endStream) this.#limits.count('emptyData')
+    const stream = this.#streamOf(streamId)
+    if (padding > 0) this.#spend(padding)
+    if (stream === undefined) this.consumed(padding)
+    else if (padding > 0) this.#onStream(streamId, () => stream.receivePadding(padding))
+    if (endStream && stream !== undefined) this.#onStream(streamId, () => stream.receiveEnd())
+  }
+
+  frame(type: number, frameFlags: number, streamId: number, payload: Uint8Array): void {
+    if (!this.#gotSettings && type !== frameTypes.settings)
+      throw new H2Error(errorCodes.protocolError, 'the first frame is not SETTINGS')
+    const block = this.#assembler.frame(type, frameFlags, streamId, payload)
+    if (block !== undefined) this.#headerBlock(block.streamId, block.block, block.endStream)
+    const acknowledged = (frameFlags & flags.ack) !== 0
+    switch (type) {
+      case frameTypes.headers:
+      case frameTypes.continuation:
+        return
+      case frameTypes.settings:
+        if (!acknowledged) this.#peerSettings(payload)
+        return
+      case frameTypes.windowUpdate:
+        this.#windowUpdate(streamId, parseUint32(payload) & 0x7fff_ffff)
+        return
+      case frameTypes.ping:
+        this.#ping(payload, acknowledged)
+        return
+      case frameTypes.rstStream:
+        this.#reset(streamId, parseUint32(payload))
+        return
+      case frameTypes.goaway:
+        this.#goaway(parseGoaway(payload))
+        return
+      case frameTypes.pushPromise:
+        throw new H2Error(errorCodes.protocolError, 'a PUSH_PROMISE, which was never allowed')
+      default:
+        this.#limits.count('ignored')
+    }
+  }
+
+  /** For roles: a reset before the answer, or a refusal, counts against the flood limits. */
+  countReset(): void {
+    this.#limits.count('reset')
+  }
+
+  get #otherEnd(): MeshErrorAt {
+    return this.#role.kind === 'server' ? 'downstream' : 'upstream'
+  }
+
+  #start(): void {
+    const { socket, settings } = this
+    const hello = [
+      encodeSettings(announced(settings, this.#role.kind)),
+      encodeWindowUpdate(0, settings.connectionWindow - initialWindow),
+    ]
+    this.write(Buffer.concat(this.#role.kind === 'client' ? [preface, ...hello] : hello), false)
+    if (socket.destroyed) queueMicrotask(() => this.#lost('the connection was closed before it was used'))
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk))
+    socket.on('end', () => this.#lost('the peer closed the connection'))
+    socket.on('error', (cause) => this.#lost('the connection failed', cause))
+    socket.on('close', () => this.#lost('the connection was closed'))
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#state === 'closed') return
+    this.#keepalive.heard()
+    try {
+      this.#parser.push(chunk)
+    } catch (cause) {
+      if (cause instanceof H2Error) this.fail(cause.code, cause.message)
+      else {
+        this.#log?.warn('a fault in the HBONE session', {
+          peer: this.remoteAddress,
+          error: cause instanceof Error ? cause.stack : cause,
+        })
+        this.fail(errorCodes.internalError, 'internal error', MeshError.from(cause, 'internal'))
+      }
+    }
+  }
+
+  /** Errors of one stream reset it; the connection goes on. */
+  #onStream(streamId: number, action: () => void): void {
+    try {
+      action()
+    } catch (cause) {
+      if (!(cause instanceof H2Error && cause.scope === 'stream')) throw cause
+      this.#limits.count('reset')
+      const reason = new MeshError('protocol-error', cause.message, { at: this.#otherEnd })
+      const stream = this.streams.get(streamId)
+      if (stream === undefined) this.sendReset(streamId, cause.code)
+      else stream.resetWith(cause.code, reason)
+    }
+  }
+
+  /** The open stream of a frame; undefined if it has been closed. Throws if it was never opened. */
+  #streamOf(streamId: number): H2Stream | undefined {
+    const stream = this.streams.get(streamId)
+    if (stream !== undefined) return stream
+    const ours = (streamId & 1) === (this.#role.kind === 'client' ? 1 : 0)
+    if (streamId > (ours ? this.lastOwnStream : this.lastPeerStream)) {
+      throw new H2Error(errorCodes.protocolError, `a frame on stream ${streamId}, which is idle`)
+    }
+    return undefined
+  }
+
+  #spend(length: number): void {
+    if (!this.#window.spend(length))
+      throw new H2Error(errorCodes.flowControlError, "DATA beyond the connection's window")
+  }
+
+  #headerBlock(streamId: number, block: Uint8Array, endStream: boolean): void {
+    this.#onStream(streamId, () => {
+      let fields: readonly HeaderField[]
+      try {
+        fields = this.#hpack.decode(block)
+      } catch (cause) {
+        if (!(cause instanceof H2Error && cause.scope === 'stream')) throw cause
+        this.#limits.count('reset')
+        this.#role.headersTooLarge(streamId)
+        return
+      }
+      this.#role.headers(streamId, fields, endStream)
+    })
+  }
+
+  #peerSettings(payload: Uint8Array): void {
+    if (this.#gotSettings) this.#limits.count('settings')
+    this.#gotSettings = true
+    for (const [id, value] of parseSettings(payload)) {
+      if (id === settingIds.maxConcurrentStreams) this.peerMaxStreams = value
+      else if (id === settingIds.maxFrameSize) this.sendFrameSize = Math.min(value, largestSentFrame)
+      else if (id === settingIds.initialWindowSize) {
+        const change = value - this.#peerInitialWindow
+        this.#peerInitialWindow = value
+        for (const stream of [...this.streams.values()]) stream.shiftWindow(change)
+      }
+    }
+    this.write(encodeSettings([], true), false)
+    for (const stream of [...this.streams.values()]) stream.resume()
+  }
+
+  #windowUpdate(streamId: number, increment: number): void {
+    if (streamId !== 0) {
+      const stream = this.#streamOf(streamId)
+      if (stream !== undefined) this.#onStream(streamId, () => stream.receiveWindow(increment))
+      return
+    }
+    if (increment === 0) throw new H2Error(errorCodes.protocolError, 'a WINDOW_UPDATE of 0')
+    this.sendWindow += increment
+    if (this.sendWindow > 0x7fff_ffff)
+      throw new H2Error(errorCodes.flowControlError, "the connection's window grows beyond 2^31-1")
+    this.#resumeBlocked()
+  }
+
+  /** In the order in which they were blocked, so that each gets its turn. */
+  #resumeBlocked(): void {
+    if (this.#blocked.size === 0) return
+    const blocked = this.#blocked
+    this.#blocked = new Set()
+    for (const stream of blocked) stream.resume()
+  }
+
+  #ping(payload: Uint8Array, acknowledged: boolean): void {
+    if (!acknowledged) {
+      this.#limits.count('ping')
+      this.write(encodePing(payload, true), false)
+    } else this.#roundTrip.answered(payload)
+  }
+
+  #reset(streamId: number, code: number): void {
+    const stream = this.#streamOf(streamId)
+    if (stream === undefined) return
+    this.#role.streamReset?.(stream)
+    stream.receiveReset(errorOfReset(code, this.#otherEnd))
+  }
+
+  #goaway(goaway: { readonly lastStreamId: number; readonly code: number; readonly debug: string }): void {
+    const orderly = goaway.code === errorCodes.noError
+    const text = `the peer ended the session (${nameOfCode(goaway.code)}${goaway.debug === '' ? '' : `: ${goaway.debug}`})`
+    if (!orderly) this.#log?.warn(text, { peer: this.remoteAddress })
+    if (this.#state === 'open') this.#state = 'draining'
+    this.#role.draining?.()
+    if (this.#role.kind === 'client') {
+      const error = new MeshError('draining', text, { at: 'upstream', retry: 'yes' })
+      for (const stream of [...this.streams.values()]) if (stream.streamId > goaway.lastStreamId) stream.fail(error)
+    }
+    this.#endIfDone()
+  }
+
+  #endIfDone(): void {
+    // While the round trip is under way, a stream may still be on its way to us.
+    if (this.#state !== 'draining' || this.streams.size > 0 || this.#roundTrip.pending) return
+    this.#state = 'ending'
+    this.write(encodeGoaway(this.lastPeerStream, errorCodes.noError), false)
+    this.#writer.end()
+  }
+
+  #lost(text: string, cause?: unknown): void {
+    if (this.#state === 'closed') return
+    const orderly = this.#state === 'ending' || (this.streams.size === 0 && cause === undefined)
+    const kind = this.#otherEnd === 'upstream' ? 'backend-reset' : 'client-closed'
+    this.#close(orderly ? undefined : new MeshError(kind, text, { at: this.#otherEnd, retry: 'if-reused', cause }))
+    this.#writer.end()
+  }
+
+  #close(error: MeshError | undefined): void {
+    this.#state = 'closed'
+    this.#keepalive.stop()
+    this.#roundTrip.cancel()
+    const gone = error ?? new MeshError('draining', 'the session has ended', { at: this.#otherEnd, retry: 'if-reused' })
+    for (const stream of [...this.streams.values()]) stream.fail(gone)
+    this.#role.draining?.()
+    this.#role.sessionClosed(error)
+  }
+}

@@ -1,0 +1,290 @@
+// One stream of a session, seen from both sides: a Tunnel for its user, and frames for the session.
+//
+// Lifecycle: open → our side ended (`end`) and the peer's side ended (END_STREAM) in any order → closed; or reset by either side →
+// closed at once. Sending stops at the stream's window, the connection's window and a busy connection; what is written then is kept
+// (at most what one write brought) and `write` says false. Received bytes give window back only when the sink calls `consumed`.
+
+import type { MeshError } from '@wishbone/core/errors'
+import {
+  encodeFrameHeader,
+  encodeWindowUpdate,
+  errorCodes,
+  flags,
+  frameHeaderLength,
+  frameTypes,
+  H2Error,
+} from '@wishbone/core/h2'
+import type { SpiffeId } from '@wishbone/core/identity'
+import { ReceiveWindow } from './flow.ts'
+import { resetCodeOf } from './reset.ts'
+import type { Headers, Tunnel, TunnelSink } from './types.ts'
+
+/** What a stream needs of its session. */
+export interface StreamHost {
+  readonly peer: SpiffeId | undefined
+  readonly remoteAddress: string
+  readonly remotePort: number
+  /** Bytes of DATA that the connection's window allows. */
+  sendWindow: number
+  /** Largest DATA frame that the peer takes. */
+  readonly sendFrameSize: number
+  readonly streamWindow: number
+  readonly writing: boolean
+  write(frame: Uint8Array, borrowed: boolean): void
+  /** The stream has bytes that the connection's window or a busy connection holds back. */
+  blocked(stream: H2Stream): void
+  /** Gives connection window back. */
+  consumed(bytes: number): void
+  sendReset(streamId: number, code: number): void
+  /** The stream is closed and takes no place any more. */
+  remove(stream: H2Stream): void
+}
+
+export class H2Stream implements Tunnel {
+  readonly streamId: number
+  readonly authority: string
+  headers: Headers = {}
+  sent = 0
+  received = 0
+  /** Set by the session while a request waits for its answer. */
+  onClosedEarly: ((error: MeshError | undefined) => void) | undefined
+  readonly #host: StreamHost
+  #sendWindow: number
+  readonly #window: ReceiveWindow
+  /** Delivered or kept, but not yet consumed. */
+  #unconsumed = 0
+  #sink: TunnelSink | undefined
+  /** Arrived before there was a sink. */
+  #early: Buffer[] = []
+  #pending: Buffer[] = []
+  #wantsDrain = false
+  #localEnd: 'open' | 'wanted' | 'sent' = 'open'
+  #remoteEnded = false
+  #closed = false
+  #error: MeshError | undefined
+
+  constructor(host: StreamHost, streamId: number, authority: string, sendWindow: number) {
+    this.#host = host
+    this.streamId = streamId
+    this.authority = authority
+    this.#sendWindow = sendWindow
+    this.#window = new ReceiveWindow(host.streamWindow)
+  }
+
+  get peer(): SpiffeId | undefined {
+    return this.#host.peer
+  }
+
+  get remoteAddress(): string {
+    return this.#host.remoteAddress
+  }
+
+  get remotePort(): number {
+    return this.#host.remotePort
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  get remoteEnded(): boolean {
+    return this.#remoteEnded
+  }
+
+  attach(sink: TunnelSink): void {
+    this.#sink = sink
+    const early = this.#early
+    this.#early = []
+    for (const chunk of early) sink.data(chunk)
+    if (this.#remoteEnded) sink.end()
+    if (this.#closed) sink.closed(this.#error)
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#closed || this.#localEnd !== 'open') return true
+    this.sent += bytes.length
+    this.#pending.push(Buffer.from(bytes))
+    return this.#flush()
+  }
+
+  /** As `write`, for a payload that stands in `buffer` after room for one frame header: usually sent without a copy. */
+  writeFramed(buffer: Buffer, length: number): boolean {
+    if (this.#closed || this.#localEnd !== 'open') return true
+    this.sent += length
+    const host = this.#host
+    if (
+      this.#pending.length > 0 ||
+      length > this.#sendWindow ||
+      length > host.sendWindow ||
+      length > host.sendFrameSize
+    ) {
+      this.#pending.push(Buffer.from(buffer.subarray(frameHeaderLength, frameHeaderLength + length)))
+      return this.#flush()
+    }
+    this.#sendWindow -= length
+    host.sendWindow -= length
+    encodeFrameHeader(buffer, 0, length, frameTypes.data, 0, this.streamId)
+    host.write(buffer.subarray(0, frameHeaderLength + length), true)
+    return this.#goOn()
+  }
+
+  end(): void {
+    if (this.#closed || this.#localEnd !== 'open') return
+    this.#localEnd = 'wanted'
+    this.#flush()
+  }
+
+  consumed(bytes: number): void {
+    const taken = Math.min(bytes, this.#unconsumed)
+    this.#unconsumed -= taken
+    if (taken > 0) this.#host.consumed(taken)
+    if (this.#closed || this.#remoteEnded) return
+    const increment = this.#window.consume(taken)
+    if (increment > 0) this.#host.write(encodeWindowUpdate(this.streamId, increment), false)
+  }
+
+  reset(reason: MeshError): void {
+    this.resetWith(resetCodeOf(reason), reason)
+  }
+
+  /** Sends RST_STREAM. Without a reason the stream counts as ended in order. */
+  resetWith(code: number, reason: MeshError | undefined): void {
+    if (this.#closed) return
+    this.#host.sendReset(this.streamId, code)
+    this.fail(reason)
+  }
+
+  /** A part of a DATA frame. The chunk may be kept. */
+  receive(chunk: Buffer): void {
+    const length = chunk.length
+    this.#spend(length)
+    this.received += length
+    this.#unconsumed += length
+    if (this.#sink !== undefined) this.#sink.data(chunk)
+    else this.#early.push(chunk)
+  }
+
+  /** Padding costs window like data, and is given back at once. */
+  receivePadding(length: number): void {
+    this.#spend(length)
+    this.#unconsumed += length
+    this.consumed(length)
+  }
+
+  receiveEnd(): void {
+    if (this.#remoteEnded)
+      throw new H2Error(errorCodes.streamClosed, 'a second end of a stream', 'stream', this.streamId)
+    this.#remoteEnded = true
+    this.#sink?.end()
+    if (this.#localEnd === 'sent') this.fail(undefined)
+  }
+
+  /** RST_STREAM from the peer. NO_ERROR and CANCEL read as the end of its direction (ambient wire §1.8). */
+  receiveReset(error: MeshError | undefined): void {
+    if (error === undefined && !this.#remoteEnded) {
+      this.#remoteEnded = true
+      this.#sink?.end()
+    }
+    this.fail(error)
+  }
+
+  receiveWindow(increment: number): void {
+    if (increment === 0) throw new H2Error(errorCodes.protocolError, 'a WINDOW_UPDATE of 0', 'stream', this.streamId)
+    this.shiftWindow(increment)
+    this.resume()
+  }
+
+  /** WINDOW_UPDATE, or a change of the peer's INITIAL_WINDOW_SIZE; may leave the window negative (RFC 9113 §6.9.2). */
+  shiftWindow(change: number): void {
+    this.#sendWindow += change
+    if (this.#sendWindow <= 0x7fff_ffff) return
+    throw new H2Error(errorCodes.flowControlError, "the stream's window grows beyond 2^31-1", 'stream', this.streamId)
+  }
+
+  /** The connection has room again, or its window does. */
+  resume(): void {
+    if (!this.#closed && this.#flush() && this.#wantsDrain) {
+      this.#wantsDrain = false
+      this.#sink?.drain()
+    }
+  }
+
+  /** Closes the stream without a frame. */
+  fail(error: MeshError | undefined): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#error = error
+    this.#pending = []
+    if (error !== undefined || this.#sink === undefined) this.#giveUpReceived()
+    this.#host.remove(this)
+    this.onClosedEarly?.(error)
+    this.#sink?.closed(error)
+  }
+
+  /** The connection's window must not shrink by what a broken stream's user will never take. */
+  #giveUpReceived(): void {
+    this.#early = []
+    this.#host.consumed(this.#unconsumed)
+    this.#unconsumed = 0
+  }
+
+  #spend(length: number): void {
+    if (this.#remoteEnded)
+      throw new H2Error(errorCodes.streamClosed, 'DATA after the end of the stream', 'stream', this.streamId)
+    if (!this.#window.spend(length)) {
+      throw new H2Error(errorCodes.flowControlError, "DATA beyond the stream's window", 'connection', this.streamId)
+    }
+  }
+
+  /** Sends what windows allow of what is kept. True when nothing is left and more may come at once. */
+  #flush(): boolean {
+    while (this.#pending.length > 0) {
+      const host = this.#host
+      const chunk = this.#pending[0]!
+      const length = Math.min(chunk.length, this.#sendWindow, host.sendWindow)
+      if (length <= 0) {
+        this.#wantsDrain = true
+        if (this.#sendWindow > 0) host.blocked(this)
+        return false
+      }
+      host.write(framesOf(chunk.subarray(0, length), this.streamId, host.sendFrameSize), false)
+      this.#sendWindow -= length
+      host.sendWindow -= length
+      if (length < chunk.length) this.#pending[0] = chunk.subarray(length)
+      else this.#pending.shift()
+    }
+    if (this.#localEnd === 'wanted') {
+      this.#localEnd = 'sent'
+      this.#host.write(endFrame(this.streamId), false)
+      if (this.#remoteEnded) this.fail(undefined)
+      return true
+    }
+    return this.#goOn()
+  }
+
+  #goOn(): boolean {
+    if (!this.#host.writing) return true
+    this.#wantsDrain = true
+    this.#host.blocked(this)
+    return false
+  }
+}
+
+/** A payload as DATA frames of at most `frameSize`, in one buffer: one write, however small the peer's frames are. */
+function framesOf(payload: Buffer, streamId: number, frameSize: number): Buffer {
+  const count = Math.ceil(payload.length / frameSize)
+  const frames = Buffer.allocUnsafe(payload.length + count * frameHeaderLength)
+  for (let from = 0, at = 0; from < payload.length; from += frameSize) {
+    const length = Math.min(frameSize, payload.length - from)
+    encodeFrameHeader(frames, at, length, frameTypes.data, 0, streamId)
+    payload.copy(frames, at + frameHeaderLength, from, from + length)
+    at += frameHeaderLength + length
+  }
+  return frames
+}
+
+function endFrame(streamId: number): Buffer {
+  const frame = Buffer.allocUnsafe(frameHeaderLength)
+  encodeFrameHeader(frame, 0, 0, frameTypes.data, flags.endStream, streamId)
+  return frame
+}
