@@ -77,7 +77,10 @@ program
   .option('-i, --stdin', 'pass standard input on')
   .passThroughOptions()
   .action(async (pod, words, options, command: Command) => {
-    process.exitCode = await execute(pod, words, { ...command.optsWithGlobals(), ...options })
+    process.exitCode = await execute(pod, words[0] === '--' ? words.slice(1) : words, {
+      ...command.optsWithGlobals(),
+      ...options,
+    })
   })
 
 program

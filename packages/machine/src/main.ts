@@ -1,5 +1,6 @@
 // The machine, inside its sandbox: API server, networks, nodes, controllers, kubelets, DNS and the folders, wired together.
 import { mkdirSync, readFileSync, writeSync } from 'node:fs'
+import { release } from 'node:os'
 import { join } from 'node:path'
 import { startApiServer } from './api/server.ts'
 import { createApiClient, resources } from './client/api.ts'
@@ -186,11 +187,16 @@ async function createNodeObjects(
       },
     ]
     const nodeInfo = {
-      kubeletVersion: 'v1.36.0-wishbone',
-      osImage: 'this machine',
-      containerRuntimeVersion: 'process://1',
       architecture: labels['kubernetes.io/arch'],
+      bootID: '',
+      containerRuntimeVersion: 'process://1',
+      kernelVersion: release(),
+      kubeProxyVersion: '',
+      kubeletVersion: 'v1.36.0-wishbone',
+      machineID: '',
       operatingSystem: 'linux',
+      osImage: 'this machine',
+      systemUUID: '',
     }
     await client.patch(
       resources.nodes,

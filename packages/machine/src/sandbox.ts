@@ -128,8 +128,11 @@ function writeRecord(stateDir: string, sandboxPid?: number): void {
   writeFileSync(join(stateDir, 'machine.json'), JSON.stringify({ owner: own, ...sandbox }))
 }
 
-/** The first process inside only waits and reaps; when it ends, the kernel ends everything else in the sandbox. */
-const init = '"$@" <&0 & child=$!; wait "$child"; exit $?'
+/**
+ * The first process inside only waits and reaps; when it ends, the kernel ends everything else in the sandbox.
+ * A shell gives its background commands /dev/null as standard input, hence the detour over descriptor 4.
+ */
+const init = 'exec 4<&0; "$@" <&4 4<&- & child=$!; exec 4<&-; wait "$child"; exit $?'
 
 function spawnInside(settings: MachineSettings, environment: Readonly<Record<string, string>>): ChildProcess {
   const log = openSync(join(settings.stateDir, 'machine.log'), 'a', 0o600)
