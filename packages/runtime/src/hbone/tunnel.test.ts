@@ -17,17 +17,19 @@ async function path(options: Partial<AcceptHboneOptions> = {}) {
     ...options,
     onConnect: async (request) => {
       const [inner, app] = await tcpPair()
-      apps.push(app)
+      apps.set(request.authority, app)
       results.push(pipeSocket(request.accept(), inner).done)
     },
   })
-  const apps: net.Socket[] = []
+  const apps = new Map<string, net.Socket>()
+  let next = 1
   const open = async () => {
     const [app, inner] = await tcpPair()
-    const tunnel = await pair.client.open('10.0.0.1:80', {})
+    const authority = `10.0.0.1:${next++}`
+    const tunnel = await pair.client.open(authority, {})
     const copy = pipeSocket(tunnel, inner)
     results.push(copy.done)
-    return { client: app, server: apps.at(-1)!, copy }
+    return { client: app, server: apps.get(authority)!, copy }
   }
   return { ...pair, open, results }
 }
@@ -58,6 +60,7 @@ function receiveAll(socket: net.Socket, slow = false): Promise<{ hash: string; b
     })
     socket.on('end', () => resolve({ hash: hash.digest('hex'), bytes }))
     socket.on('error', reject)
+    socket.resume()
   })
 }
 
