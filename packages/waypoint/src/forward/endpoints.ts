@@ -14,7 +14,7 @@ const hbonePort = 15008
 export interface EndpointsOptions {
   readonly state: MeshState
   /** True for gateways: their requests pass the waypoint of a Service that asks for it. */
-  readonly throughWaypoints: boolean
+  readonly throughWaypoints: () => boolean
   readonly self: () => Workload | undefined
   readonly random: () => number
   readonly now: () => number
@@ -30,8 +30,13 @@ export class Endpoints {
     this.#options = options
     // Locality, waypoints and certificates' names may change without the array changing.
     options.state.onChange(({ kind }) => {
-      if (kind === 'addresses') this.#pickers = new WeakMap()
+      if (kind === 'addresses') this.invalidate()
     })
+  }
+
+  /** Pickers are made anew with their next use. */
+  invalidate(): void {
+    this.#pickers = new WeakMap()
   }
 
   /** One endpoint. `port` is used where the upstream has none of its own. @throws MeshError */
@@ -68,7 +73,7 @@ export class Endpoints {
     const service = this.#options.state.serviceByName(upstream.service)
     if (service === undefined) return []
     const { tls, protocol, port } = upstream
-    const through = this.#options.throughWaypoints && service.ingressUseWaypoint && service.waypoint !== undefined
+    const through = this.#options.throughWaypoints() && service.ingressUseWaypoint && service.waypoint !== undefined
     if (through) return this.#waypointEntries(service, port, protocol, tls)
     const entries = []
     for (const endpoint of candidatesOf(service, endpoints, { ...this.#facts(), port })) {

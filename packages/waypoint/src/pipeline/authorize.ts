@@ -2,7 +2,7 @@
 // given to (as that workload's ztunnel would), and those that target the listener.
 import { authorize, type ConnectionFacts } from '@wishbone/core/authorization'
 import { MeshError } from '@wishbone/core/errors'
-import { isMissing, type MeshAuthorization, type MeshState, type Workload } from '@wishbone/core/mesh'
+import { isMissing, type Authorization, type MeshState, type Workload } from '@wishbone/core/mesh'
 import type { ListenerTable } from '../compile/index.ts'
 import type { Target } from '../forward/target.ts'
 import type { Connection } from '../server/connection.ts'
@@ -31,7 +31,7 @@ export class Authorizer {
   /** For everything that arrives at a listener. @throws MeshError denied, policy-missing */
   forListener(listener: ListenerTable, connection: Connection): undefined {
     if (listener.policies.length === 0) return undefined
-    const policies: MeshAuthorization[] = []
+    const policies: Authorization[] = []
     for (const name of listener.policies) {
       const policy = this.#state.policyByName(name)
       if (policy === undefined)
@@ -67,14 +67,14 @@ export class Authorizer {
   }
 }
 
-function check(policies: readonly MeshAuthorization[], facts: ConnectionFacts, label: string): undefined {
+function check(policies: readonly Authorization[], facts: ConnectionFacts, label: string): undefined {
   const verdict = authorize(policies, facts)
   if (verdict.allowed) return undefined
   const by = verdict.policy === undefined ? 'no policy allows it' : `policy ${verdict.policy}`
   throw new MeshError('denied', `access to ${label} is denied: ${by}`, { at: 'downstream' })
 }
 
-function isDeny(policy: MeshAuthorization): boolean {
+function isDeny(policy: Authorization): boolean {
   return !policy.dryRun && policy.action !== 0
 }
 

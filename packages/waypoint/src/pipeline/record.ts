@@ -3,6 +3,8 @@ import type { MeshError } from '@wishbone/core/errors'
 import type { Backend, Rule } from '../compile/index.ts'
 import type { Target } from '../forward/target.ts'
 import type { RequestContext } from './context.ts'
+import type { Responder } from './responder.ts'
+import type { PipelineServices } from './services.ts'
 
 export interface RequestRecord {
   readonly context: RequestContext
@@ -26,4 +28,36 @@ export interface RequestRecord {
   /** Until the head of the backend's response. */
   upstreamMs: number
   traceId: string | undefined
+}
+
+export function newRecord(context: RequestContext, services: PipelineServices): RequestRecord {
+  return {
+    context,
+    startedAtMs: Date.now(),
+    startedMs: services.now(),
+    durationMs: 0,
+    rule: context.match.kind === 'match' ? context.match.rule : undefined,
+    backend: undefined,
+    target: undefined,
+    status: 0,
+    grpcStatus: undefined,
+    error: undefined,
+    detail: undefined,
+    requestBytes: 0,
+    responseBytes: 0,
+    tries: 0,
+    upstreamMs: -1,
+    traceId: undefined,
+  }
+}
+
+/** A request that a plugin answered. */
+export function reportForeign(services: PipelineServices, context: RequestContext, responder: Responder, status: number): void {
+  const record = newRecord(context, services)
+  record.status = status
+  record.detail = 'plugin'
+  responder.onClose(() => {
+    record.durationMs = services.now() - record.startedMs
+    services.report(record)
+  })
 }

@@ -12,7 +12,7 @@ import type { RequestContext } from './context.ts'
 import { earlyAnswer, faultOf, targetOf } from './filter.ts'
 import { errorReply, type LocalReply, sendLocalReply, statusReply } from './local-reply.ts'
 import { sendMirrors } from './mirror.ts'
-import type { RequestRecord } from './record.ts'
+import { newRecord, type RequestRecord } from './record.ts'
 import { applyRequestFilters } from './request-headers.ts'
 import type { Responder } from './responder.ts'
 import type { PipelineServices, RequestTrace } from './services.ts'
@@ -40,6 +40,7 @@ export class RequestRun implements AttemptHooks {
   #deadline: NodeJS.Timeout | undefined
   #backendFilters: Filters | null = null
   #reported = false
+  #onReported: (() => void) | undefined
 
   constructor(services: PipelineServices, context: RequestContext, responder: Responder, upgrade?: UpgradeRequest) {
     this.services = services
@@ -50,24 +51,8 @@ export class RequestRun implements AttemptHooks {
     const rule = context.match.kind === 'match' ? context.match.rule : undefined
     this.body = bodyFor(context.request, context.head, responder, rule?.retry !== undefined)
     this.#trace = services.trace?.(context)
-    this.record = {
-      context,
-      startedAtMs: Date.now(),
-      startedMs: services.now(),
-      durationMs: 0,
-      rule,
-      backend: undefined,
-      target: undefined,
-      status: 0,
-      grpcStatus: undefined,
-      error: undefined,
-      detail: undefined,
-      requestBytes: 0,
-      responseBytes: 0,
-      tries: 0,
-      upstreamMs: -1,
-      traceId: this.#trace?.traceId,
-    }
+    this.record = newRecord(context, services)
+    this.record.traceId = this.#trace?.traceId
     responder.onClose((complete) => this.#onClosed(complete))
     responder.onDrain(() => this.#attempt?.resume())
   }
@@ -299,6 +284,10 @@ export class RequestRun implements AttemptHooks {
     this.finish()
   }
 
+  onReported(listener: () => void): void {
+    this.#onReported = listener
+  }
+
   /** Reports, the first time it is called: nothing more comes. */
   finish(): void {
     if (this.#reported) return
@@ -308,5 +297,6 @@ export class RequestRun implements AttemptHooks {
     record.requestBytes += this.body.bytes
     this.#trace?.end(record)
     this.services.report(record)
+    this.#onReported?.()
   }
 }

@@ -1,0 +1,99 @@
+// Connections that are not HTTP: TCPRoute and TLSRoute weights, else the Service itself; bytes both ways.
+import type { Duplex } from 'node:stream'
+import { MeshError } from '@wishbone/core/errors'
+import { formatSocketAddress } from '@wishbone/core/ip'
+import type { Logger } from '@wishbone/runtime/log'
+import { type Backend, type ListenerTable, matchTcp } from '../compile/index.ts'
+import type { Dialler } from '../forward/dial.ts'
+import type { Endpoints } from '../forward/endpoints.ts'
+import type { Target } from '../forward/target.ts'
+import type { Authorizer } from '../pipeline/authorize.ts'
+import { chooseBackend } from '../pipeline/weights.ts'
+import { type Connection, sourceNamespace } from '../server/connection.ts'
+import { serverNameOf } from '../server/classify.ts'
+import { peek } from '../server/peek.ts'
+import { type Join, joinStreams } from './join.ts'
+import type { TcpMetrics } from '../report/tcp.ts'
+
+const maxTries = 3
+const clientHelloMs = 10_000
+
+export interface PassthroughOptions {
+  readonly endpoints: Endpoints
+  readonly dial: Dialler
+  readonly authorizer: Authorizer
+  readonly random: () => number
+  readonly metrics: TcpMetrics
+  readonly log: Logger
+}
+
+export class Passthrough {
+  readonly #options: PassthroughOptions
+  readonly #joins = new Set<Join>()
+
+  constructor(options: PassthroughOptions) {
+    this.#options = options
+  }
+
+  get active(): number {
+    return this.#joins.size
+  }
+
+  /** Owns the stream. `readsSni`: the client is expected to begin with a ClientHello. */
+  carry(stream: Duplex, connection: Connection, listener: ListenerTable, readsSni: boolean): void {
+    void this.#carry(stream, connection, listener, readsSni).catch((cause: unknown) => {
+      const error = MeshError.from(cause)
+      this.#options.log.info('a connection was refused', {
+        listener: listener.name,
+        client: formatSocketAddress(connection.clientIp, connection.clientPort),
+        reason: error.code,
+        error: error.describe(),
+      })
+      this.#options.metrics.refused(connection, listener, error)
+      // A reset, so that the client can tell refusal from an empty answer.
+      stream.destroy(error)
+    })
+  }
+
+  close(reason: Error): void {
+    for (const join of this.#joins) join.close(reason)
+  }
+
+  async #carry(stream: Duplex, connection: Connection, listener: ListenerTable, readsSni: boolean): Promise<void> {
+    const { authorizer, random } = this.#options
+    authorizer.forListener(listener, connection)
+    const sni = readsSni ? serverNameOf(await peek(stream, clientHelloMs)) : ''
+    const rule = matchTcp(listener, sni, sourceNamespace(connection))
+    if (rule === undefined) throw new MeshError('no-route', `no route of ${listener.name} takes server name "${sni}"`)
+    const backends: readonly Backend[] = rule === null ? (listener.itself?.backends ?? []) : rule.backends
+    const backend = chooseBackend(backends, random)
+    if (backend === undefined) throw new MeshError('invalid-backend', `${listener.name} has no backend`)
+    if (backend.kind === 'invalid') throw new MeshError('invalid-backend', `${backend.reason}: ${backend.message}`)
+    const [target, upstream] = await this.#connect(backend, connection)
+    const startedMs = performance.now()
+    target.load.started()
+    const join = joinStreams(stream, upstream)
+    this.#joins.add(join)
+    const opened = this.#options.metrics.opened(connection, listener, target)
+    const result = await join.done
+    this.#joins.delete(join)
+    target.load.cancelled()
+    opened.closed(result, performance.now() - startedMs)
+  }
+
+  /** A failed connection is tried at another endpoint. */
+  async #connect(backend: Exclude<Backend, { kind: 'invalid' }>, connection: Connection): Promise<[Target, Duplex]> {
+    const { endpoints, dial, authorizer } = this.#options
+    const tried = new Set<Target>()
+    for (;;) {
+      const target = endpoints.pick(backend, connection.port, tried)
+      if (connection.destination.kind === 'waypoint') await authorizer.forTarget(target, connection)
+      tried.add(target)
+      try {
+        return [target, await dial(target, [])]
+      } catch (cause) {
+        if (tried.size >= maxTries || !endpoints.hasOther(backend, tried)) throw cause
+      }
+    }
+  }
+}

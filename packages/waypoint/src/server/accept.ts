@@ -1,0 +1,62 @@
+// What to do with an accepted connection once it is known which listener it is for: HTTP, or bytes.
+import type { Duplex } from 'node:stream'
+import { MeshError } from '@wishbone/core/errors'
+import type { Logger } from '@wishbone/runtime/log'
+import { isTcpOnly, type ListenerTable } from '../compile/index.ts'
+import type { Passthrough } from '../l4/passthrough.ts'
+import type { App } from './app.ts'
+import { bindConnection, type Connection, sourceNamespace } from './connection.ts'
+import { sniff, type SniffResult } from './sniff.ts'
+
+/** A client of a protocol that is not known has this long to speak before the server is asked to. */
+const serverFirstMs = 100
+/** A client that is known to speak first has this long for its first bytes. */
+const clientFirstMs = 75_000
+
+export interface AcceptOptions {
+  readonly app: App
+  readonly passthrough: Passthrough
+  readonly log: Logger
+}
+
+export type Acceptor = (stream: Duplex, connection: Connection, listener: ListenerTable) => void
+
+/** The acceptor owns the stream from the call on; it never throws. */
+export function createAcceptor({ app, passthrough, log }: AcceptOptions): Acceptor {
+  const serve = (stream: Duplex, connection: Connection, listener: ListenerTable, sniffed: SniffResult) => {
+    switch (sniffed) {
+      case 'http1':
+        return app.serveHttp1(stream)
+      case 'http2':
+        return app.serveHttp2(stream)
+      case 'closed':
+        return void stream.destroy()
+      case 'tls':
+      case 'other':
+      case 'silent':
+        // What says that it is HTTP is held to it: node answers 400.
+        if (listener.protocol === 'http' || listener.protocol === 'http2' || listener.bound.kind === 'gateway') {
+          if (sniffed === 'other') return app.serveHttp1(stream)
+          if (sniffed === 'silent') return void stream.destroy()
+        }
+        return passthrough.carry(stream, connection, listener, sniffed === 'tls')
+    }
+  }
+  return (stream, connection, listener) => {
+    bindConnection(stream, connection)
+    const onError = (error: Error) => log.debug('a connection failed', { error: error.message, client: connection.clientIp })
+    stream.on('error', onError)
+    const namespace = sourceNamespace(connection)
+    const { protocol } = listener
+    if (protocol === 'tcp' || isTcpOnly(listener, namespace)) return passthrough.carry(stream, connection, listener, protocol === 'tls')
+    if (protocol === 'tls') return passthrough.carry(stream, connection, listener, true)
+    const speaksFirst = protocol === 'http' || protocol === 'http2' || listener.bound.kind === 'gateway'
+    sniff(stream, { timeoutMs: speaksFirst ? clientFirstMs : serverFirstMs }).then(
+      (sniffed) => serve(stream, connection, listener, sniffed),
+      (cause: unknown) => {
+        log.warn('a connection could not be looked at', { error: MeshError.from(cause).describe() })
+        stream.destroy()
+      },
+    )
+  }
+}

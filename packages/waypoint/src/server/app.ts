@@ -1,0 +1,139 @@
+// The fastify instance that every request passes: its hooks are where plugins come in, its one handler is the pipeline.
+// It listens nowhere; node's HTTP servers hand it requests from connections that were accepted elsewhere.
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
+import type { Duplex } from 'node:stream'
+import fastify, { type FastifyInstance } from 'fastify'
+import type { Logger } from '@wishbone/runtime/log'
+import type { RouteTable } from '../compile/index.ts'
+import type { RequestContext } from '../pipeline/context.ts'
+import type { IncomingRequest } from '../pipeline/head.ts'
+import { Http1Responder, Http2Responder, type Responder } from '../pipeline/responder.ts'
+import { RequestRun } from '../pipeline/run.ts'
+import { reportForeign } from '../pipeline/record.ts'
+import type { PipelineServices } from '../pipeline/services.ts'
+import type { UpgradeRequest } from '../pipeline/upgrade.ts'
+import { connectionOf } from './connection.ts'
+import { contextOf } from './context-of.ts'
+import { createHttp1Server, createHttp2Server, rememberStream } from './http-servers.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What Wishbone knows of the request: its connection, listener, rule and the headers that will be forwarded. */
+    wishbone: RequestContext
+  }
+}
+
+export interface AppOptions {
+  readonly table: () => RouteTable
+  readonly services: PipelineServices
+  readonly log: Logger
+  readonly isDraining: () => boolean
+  /** Registers the user's plugins. */
+  readonly plugins?: (app: FastifyInstance) => Promise<void>
+}
+
+export interface App {
+  readonly fastify: FastifyInstance
+  /** Serve a connection of which `bindConnection` was called; it speaks this version. */
+  serveHttp1(stream: Duplex): void
+  serveHttp2(stream: Duplex): void
+  /** Open requests and upgraded connections. */
+  readonly active: number
+  /** GOAWAY on HTTP/2, close on HTTP/1.1 after the current response. */
+  drain(): void
+  close(): Promise<void>
+}
+
+const upgrades = new WeakMap<IncomingMessage, UpgradeRequest>()
+
+/** Makes the instance and its servers. Rejects when a plugin does. */
+export async function createApp({ table, services, log, isDraining, plugins }: AppOptions): Promise<App> {
+  let active = 0
+  let serve: (request: IncomingMessage, response: ServerResponse) => void = () => {}
+  const responderFor = (request: IncomingRequest, response: ServerResponse | Http2ServerResponse, upgrades = false): Responder =>
+    'stream' in request
+      ? new Http2Responder(request, response as Http2ServerResponse)
+      : new Http1Responder(request, response as ServerResponse, () => upgrades || isDraining())
+  const app = fastify({
+    logger: false,
+    disableRequestLogging: true,
+    genReqId: () => '',
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    // Routing is ours: every request goes to the one handler, whatever its path, valid or not.
+    rewriteUrl: () => '/',
+    serverFactory: (handler) => {
+      serve = handler as typeof serve
+      return http.createServer()
+    },
+  })
+  for (const method of http.METHODS)
+    if (method !== 'CONNECT') app.addHttpMethod(method, { hasBody: false, overrideExisting: true })
+  app.decorateRequest('wishbone')
+  app.addHook('onRequest', (request, _reply, done) => {
+    const raw = request.raw as IncomingMessage & { originalUrl?: string }
+    raw.url = raw.originalUrl ?? raw.url ?? '/'
+    const incoming = raw as IncomingRequest
+    const connection = connectionOf('stream' in incoming ? incoming.stream.session : incoming.socket)
+    if (connection === undefined) return done(new Error('a request came in on an unknown connection'))
+    request.wishbone = contextOf(table(), connection, incoming)
+    done()
+  })
+  await plugins?.(app)
+  // Only answers that a plugin gives come by here; the pipeline writes its own and reports them itself.
+  app.addHook('onSend', (request, reply, payload, done) => {
+    const responder = responderFor(request.raw as IncomingRequest, reply.raw as never)
+    if (request.wishbone !== undefined) reportForeign(services, request.wishbone, responder, reply.statusCode)
+    done(null, payload)
+  })
+  app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+    log.warn('a hook of a plugin failed', { error: error.message, path: request.url })
+    return reply.code(error.statusCode ?? 500).type('text/plain').send(`${error.message}\n`)
+  })
+  const handle = (request: { raw: unknown; wishbone: RequestContext }, reply: { hijack(): unknown; raw: unknown }) => {
+    reply.hijack()
+    const incoming = request.raw as IncomingRequest
+    const upgrade = upgrades.get(incoming as IncomingMessage)
+    const responder = responderFor(incoming, reply.raw as never, upgrade !== undefined)
+    active++
+    const run = new RequestRun(services, request.wishbone, responder, upgrade)
+    run.onReported(() => active--)
+    void run.run()
+  }
+  app.route({ method: http.METHODS.filter((method) => method !== 'CONNECT'), url: '/', handler: handle as never })
+  app.setNotFoundHandler(handle as never)
+  await app.ready()
+
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => serve(request, response)
+  const http1 = createHttp1Server(onRequest, log)
+  http1.on('upgrade', (request, socket, head) => {
+    const response = new http.ServerResponse(request)
+    response.assignSocket(socket as import('node:net').Socket)
+    socket.on('error', () => socket.destroy())
+    response.once('finish', () => socket.end())
+    upgrades.set(request, { request, response, socket, head })
+    onRequest(request, response)
+  })
+  const h2 = createHttp2Server(onRequest as never, log)
+  return {
+    fastify: app,
+    serveHttp1: (stream) => void http1.server.emit('connection', stream),
+    serveHttp2(stream) {
+      rememberStream(stream)
+      h2.server.emit('connection', stream)
+    },
+    get active() {
+      return active
+    },
+    drain() {
+      http1.drain()
+      h2.drain()
+    },
+    async close() {
+      http1.close()
+      h2.close()
+      await app.close()
+    },
+  }
+}

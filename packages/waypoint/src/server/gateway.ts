@@ -1,0 +1,126 @@
+// A gateway's ports: they come and go with the configuration. Connections that are open stay when a port goes.
+import net from 'node:net'
+import tls from 'node:tls'
+import { canonicalIp, formatIp, parseIp } from '@wishbone/core/ip'
+import type { Logger } from '@wishbone/runtime/log'
+import type { RouteTable } from '../compile/index.ts'
+import type { Acceptor } from './accept.ts'
+import type { Certificates } from './certificates.ts'
+import type { Connection, Destination } from './connection.ts'
+import { acceptGatewayTls } from './gateway-tls.ts'
+
+export interface GatewayOptions {
+  readonly table: () => RouteTable
+  readonly accept: Acceptor
+  readonly certificates: Certificates
+  readonly host: string
+  /** Maps a listener's port to the one to bind: tests bind any free one, pods without privileges add an offset. */
+  readonly bindPort: (port: number) => number
+  readonly log: Logger
+}
+
+export class Gateway {
+  readonly #options: GatewayOptions
+  readonly #servers = new Map<number, net.Server>()
+  readonly #sockets = new Set<net.Socket>()
+  readonly #failed = new Map<number, string>()
+
+  constructor(options: GatewayOptions) {
+    this.#options = options
+  }
+
+  /** Ports that could not be opened, with the reason. */
+  get failed(): ReadonlyMap<number, string> {
+    return this.#failed
+  }
+
+  /** Where a listener's port is really bound. */
+  boundPort(port: number): number | undefined {
+    const address = this.#servers.get(port)?.address()
+    return typeof address === 'object' && address !== null ? address.port : undefined
+  }
+
+  /** Opens and closes ports so that they are those of the table; resolves when all are open or have failed. */
+  async reconcile(): Promise<void> {
+    const { ports } = this.#options.table()
+    for (const [port, server] of this.#servers)
+      if (!ports.has(port)) {
+        this.#servers.delete(port)
+        server.close()
+        this.#options.log.info('a port is closed', { port })
+      }
+    for (const port of this.#failed.keys()) if (!ports.has(port)) this.#failed.delete(port)
+    await Promise.all([...ports.keys()].filter((port) => !this.#servers.has(port)).map((port) => this.#open(port)))
+  }
+
+  /** Stops accepting. */
+  close(): void {
+    for (const server of this.#servers.values()) server.close()
+    this.#servers.clear()
+  }
+
+  destroy(): void {
+    this.close()
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  get connections(): number {
+    return this.#sockets.size
+  }
+
+  #open(port: number): Promise<void> {
+    const { host, bindPort, log } = this.#options
+    const server = net.createServer({ noDelay: true, keepAlive: true, allowHalfOpen: true, pauseOnConnect: false })
+    this.#servers.set(port, server)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    server.on('connection', (socket) => this.#onConnection(port, socket))
+    server.on('error', (error) => {
+      this.#servers.delete(port)
+      this.#failed.set(port, error.message)
+      log.error('a port could not be opened', { port, error: error.message, hint: 'is another process using it?' })
+      resolve()
+    })
+    server.listen({ host, port: bindPort(port), backlog: 4096 }, () => {
+      this.#failed.delete(port)
+      log.info('a port is open', { port })
+      resolve()
+    })
+    return promise
+  }
+
+  #onConnection(port: number, socket: net.Socket): void {
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+    socket.on('error', () => {})
+    const table = this.#options.table().ports.get(port)
+    const listener = table?.listeners[0]
+    if (table === undefined || listener === undefined) return void socket.destroy()
+    if (table.kind !== 'https') {
+      const connection = connectionFrom(socket, { kind: 'gateway', port, sni: undefined }, 'http', port)
+      return this.#options.accept(socket, connection, listener)
+    }
+    const { certificates, log } = this.#options
+    acceptGatewayTls(socket, { table, certificates, log }, (secure: tls.TLSSocket, chosen) => {
+      const connection = connectionFrom(socket, { kind: 'gateway', port, sni: chosen.name }, 'https', port)
+      this.#options.accept(secure, connection, chosen)
+    })
+  }
+}
+
+const noAddress = new Uint8Array(4)
+
+function connectionFrom(socket: net.Socket, destination: Destination, scheme: 'http' | 'https', port: number): Connection {
+  const bytes = canonicalIp(parseIp(socket.remoteAddress ?? '') ?? noAddress)
+  return {
+    destination,
+    scheme,
+    clientIp: formatIp(bytes),
+    clientPort: socket.remotePort ?? 0,
+    clientIpBytes: bytes,
+    destinationIp: canonicalIp(parseIp(socket.localAddress ?? '') ?? noAddress),
+    peer: undefined,
+    baggage: {},
+    port,
+    sourceLabels: undefined,
+  }
+}

@@ -1,0 +1,123 @@
+// node's HTTP servers as protocol machines: they are given connections and give back requests. What is malformed costs
+// its connection, with a logged reason, and nothing else.
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import http2 from 'node:http2'
+import type { Duplex } from 'node:stream'
+import type { Logger } from '@wishbone/runtime/log'
+import { bindConnection, connectionOf } from './connection.ts'
+
+const maxHeaderBytes = 65_536
+const maxHeaders = 1_000
+/** A client has this long for the head of a request; bodies may take as long as they like. */
+const headersTimeoutMs = 60_000
+const keepAliveMs = 75_000
+const maxConcurrentStreams = 256
+
+type OnRequest = (request: IncomingMessage, response: ServerResponse) => void
+
+export interface ProtocolServer<S> {
+  readonly server: S
+  on(event: 'upgrade', listener: (request: IncomingMessage, socket: Duplex, head: Buffer) => void): void
+  drain(): void
+  close(): void
+}
+
+const answers: Readonly<Record<string, readonly [status: string, reason: string]>> = {
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the headers are larger than the limit'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: ['413 Payload Too Large', 'the chunk extensions are larger than the limit'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the client took too long for the head of its request'],
+}
+
+export function createHttp1Server(onRequest: OnRequest, log: Logger): ProtocolServer<http.Server> {
+  const server = http.createServer({
+    maxHeaderSize: maxHeaderBytes,
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: 0,
+    keepAliveTimeout: keepAliveMs,
+    connectionsCheckingInterval: 5_000,
+    insecureHTTPParser: false,
+    // An Upgrade that is none for us (h2c) is ignored, as RFC 9110 §7.8 allows.
+    shouldUpgradeCallback: (request) => !/^h2c?$/i.test(request.headers.upgrade ?? ''),
+  })
+  server.maxHeadersCount = maxHeaders
+  server.on('request', onRequest)
+  // Without a listener node would ask for the body at once; the pipeline asks for it when it has somewhere to go.
+  server.on('checkContinue', onRequest)
+  server.on('clientError', (error: Error & { code?: string }, socket) => {
+    const [status, reason] = answers[error.code ?? ''] ?? ['400 Bad Request', 'the request is not valid HTTP/1.1']
+    const client = connectionOf(socket)
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy()
+      return
+    }
+    log.info('a connection is closed: bad request', {
+      reason,
+      detail: error.message,
+      code: error.code,
+      client: client === undefined ? undefined : `${client.clientIp}:${client.clientPort}`,
+    })
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+    setTimeout(() => socket.destroy(), 1_000).unref()
+  })
+  // The server never listens, but its watch over slow clients and idle connections begins with this event.
+  server.emit('listening')
+  return {
+    server,
+    on: (event, listener) => void server.on(event, listener as never),
+    drain: () => server.closeIdleConnections(),
+    close: () => server.closeAllConnections(),
+  }
+}
+
+export function createHttp2Server(
+  onRequest: (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void,
+  log: Logger,
+): ProtocolServer<http2.Http2Server> {
+  const sessions = new Set<http2.ServerHttp2Session>()
+  const server = http2.createServer({
+    maxSessionMemory: 64,
+    maxHeaderListPairs: maxHeaders,
+    settings: { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes, initialWindowSize: 1 << 20, enablePush: false },
+  })
+  server.on('request', onRequest)
+  server.on('checkContinue', onRequest)
+  server.on('session', (session) => {
+    sessions.add(session)
+    session.setLocalWindowSize(4 << 20)
+    const connection = connectionOf(streamOf(session))
+    if (connection !== undefined) bindConnection(session as unknown as Duplex, connection)
+    session.setTimeout(keepAliveMs * 4, () => session.close())
+    session.once('close', () => sessions.delete(session))
+    session.on('error', (error: Error & { code?: string }) =>
+      log.info('a connection is closed: HTTP/2 error', {
+        reason: error.message,
+        code: error.code,
+        client: connection === undefined ? undefined : `${connection.clientIp}:${connection.clientPort}`,
+      }),
+    )
+    session.on('stream', (stream) => stream.on('error', () => {}))
+  })
+  server.on('sessionError', () => {})
+  return {
+    server,
+    on: () => {},
+    drain: () => {
+      for (const session of sessions) session.close()
+    },
+    close: () => {
+      for (const session of sessions) session.destroy()
+    },
+  }
+}
+
+// A session shows only a proxy of its stream; through it the stream's own properties can be read, this one too.
+const ownStream = Symbol('stream')
+
+/** To be called before a stream is handed to an HTTP/2 server. */
+export function rememberStream(stream: Duplex): void {
+  ;(stream as { [ownStream]?: Duplex })[ownStream] = stream
+}
+
+function streamOf(session: http2.ServerHttp2Session): Duplex | undefined {
+  return (session.socket as unknown as { [ownStream]?: Duplex })[ownStream]
+}

@@ -1,0 +1,221 @@
+// The waypoint or gateway as one object: what it is told (state and resources), where it accepts, how it ends.
+// Lifecycle: created → started (ports open as the table says) → draining (no new connections; GOAWAY; open requests go on)
+// → closed.
+import { formatBaggage, baggageOf } from '@wishbone/core/hbone'
+import { MeshError } from '@wishbone/core/errors'
+import type { MeshState, Workload } from '@wishbone/core/mesh'
+import type { WorkloadCertificate } from '@wishbone/runtime/certificates'
+import { HbonePool } from '@wishbone/runtime/hbone'
+import type { Logger } from '@wishbone/runtime/log'
+import type { Metrics } from '@wishbone/runtime/metrics'
+import type { FastifyInstance } from 'fastify'
+import { createDialler, type OpenTunnel } from './forward/dial.ts'
+import { Endpoints } from './forward/endpoints.ts'
+import { Forwarder } from './forward/forwarder.ts'
+import { createOpenTunnel } from './forward/tunnel.ts'
+import { Passthrough } from './l4/passthrough.ts'
+import { Authorizer } from './pipeline/authorize.ts'
+import type { PipelineServices } from './pipeline/services.ts'
+import { createAccessLog, type WritesLines } from './report/access-log.ts'
+import { createHttpMetrics } from './report/metrics.ts'
+import { createTcpMetrics } from './report/tcp.ts'
+import { createAcceptor } from './server/accept.ts'
+import { type App, createApp } from './server/app.ts'
+import { Certificates } from './server/certificates.ts'
+import { Gateway } from './server/gateway.ts'
+import { MeshServer } from './server/mesh.ts'
+import type { ResourceStore } from './state/store.ts'
+
+const connectTimeoutMs = 5_000
+const drainPollMs = 20
+
+export interface WaypointOptions {
+  readonly state: MeshState
+  readonly store: ResourceStore
+  readonly log: Logger
+  readonly metrics: Metrics
+  /** Undefined: no access log. */
+  readonly accessLog: WritesLines | undefined
+  /** Undefined: no part in the mesh's tunnels, neither in nor out. */
+  readonly mesh:
+    | {
+        readonly certificate: () => Promise<WorkloadCertificate>
+        readonly trustDomain: string
+        readonly port: number
+        readonly network: string
+        readonly self: () => Workload | undefined
+      }
+    | undefined
+  /** Addresses to accept on: "::" for all of both families. */
+  readonly host: string
+  readonly bindPort?: (port: number) => number
+  readonly trace?: PipelineServices['trace']
+  readonly plugins?: (app: FastifyInstance) => Promise<void>
+  readonly random?: () => number
+}
+
+export class Waypoint {
+  readonly #options: WaypointOptions
+  readonly #pool: HbonePool
+  readonly #forwarder: Forwarder
+  readonly #passthrough: Passthrough
+  readonly #app: App
+  readonly gateway: Gateway
+  readonly #mesh: MeshServer | undefined
+  readonly #draining: { current: boolean }
+  #meshPort: number | undefined
+  #reconciling: Promise<void> = Promise.resolve()
+
+  private constructor(
+    options: WaypointOptions,
+    parts: Pick<Waypoint, 'gateway'> & {
+      pool: HbonePool
+      forwarder: Forwarder
+      passthrough: Passthrough
+      app: App
+      mesh: MeshServer | undefined
+      draining: { current: boolean }
+    },
+  ) {
+    this.#options = options
+    this.#pool = parts.pool
+    this.#forwarder = parts.forwarder
+    this.#passthrough = parts.passthrough
+    this.#app = parts.app
+    this.gateway = parts.gateway
+    this.#mesh = parts.mesh
+    this.#draining = parts.draining
+  }
+
+  /** Opens the ports. Rejects when the tunnel port cannot be had, or a plugin fails. */
+  static async start(options: WaypointOptions): Promise<Waypoint> {
+    const { state, store, log, metrics, mesh, host } = options
+    const random = options.random ?? Math.random
+    const now = () => performance.now()
+    const table = () => store.table
+    const isGateway = () => table().ports.size > 0
+    const draining = { current: false }
+    const pool = new HbonePool({ log })
+    const self = () => mesh?.self()
+    const endpoints = new Endpoints({ state, self, random, now, throughWaypoints: isGateway })
+    const dial = createDialler({ openTunnel: openTunnelOf(options, pool), connectTimeoutMs })
+    const forwarder = new Forwarder(dial, now)
+    const authorizer = new Authorizer(state)
+    const reporter = isGateway() ? 'source' : 'waypoint'
+    const httpMetrics = createHttpMetrics(metrics, reporter)
+    const accessLog = options.accessLog === undefined ? undefined : createAccessLog(options.accessLog)
+    const services: PipelineServices = {
+      endpoints,
+      forwarder,
+      dial,
+      authorizer,
+      random,
+      now,
+      log,
+      trace: options.trace,
+      report(record) {
+        httpMetrics.record(record)
+        accessLog?.(record)
+      },
+    }
+    const app = await createApp({
+      table,
+      services,
+      log,
+      isDraining: () => draining.current,
+      ...(options.plugins === undefined ? {} : { plugins: options.plugins }),
+    })
+    const tcpMetrics = createTcpMetrics(metrics, reporter, log.child({ scope: 'access' }))
+    const passthrough = new Passthrough({ endpoints, dial, authorizer, random, metrics: tcpMetrics, log })
+    const accept = createAcceptor({ app, passthrough, log })
+    const certificates = new Certificates((name) => store.certificate(name), log)
+    const bindPort = options.bindPort ?? ((port: number) => port)
+    const gateway = new Gateway({ table, accept, certificates, host, bindPort, log })
+    const meshServer =
+      mesh === undefined
+        ? undefined
+        : new MeshServer({ host, table, state, accept, log, ...mesh })
+    const waypoint = new Waypoint(options, { pool, forwarder, passthrough, app, gateway, mesh: meshServer, draining })
+    waypoint.#meshPort = await meshServer?.listen()
+    store.onChange((next) => {
+      for (const { resource, reason } of next.problems) log.warn('a resource is not in force', { resource, reason })
+      endpoints.invalidate()
+      waypoint.#reconcile()
+    })
+    waypoint.#reconcile()
+    await waypoint.#reconciling
+    return waypoint
+  }
+
+  get meshPort(): number | undefined {
+    return this.#meshPort
+  }
+
+  /** Waits until the ports are those of the table. */
+  async settled(): Promise<void> {
+    this.#options.store.flush()
+    await this.#reconciling
+  }
+
+  /** What readiness waits for. */
+  pending(): readonly string[] {
+    if (this.#draining.current) return ['the end: this proxy is draining']
+    return [...this.gateway.failed].map(([port, reason]) => `port ${port}: ${reason}`)
+  }
+
+  /** Open requests and connections. */
+  get active(): number {
+    return this.#app.active + this.#passthrough.active
+  }
+
+  get fastify(): FastifyInstance {
+    return this.#app.fastify
+  }
+
+  tunnels(): ReturnType<HbonePool['dump']> {
+    return this.#pool.dump()
+  }
+
+  /** Accepts nothing new and lets what is open finish, at most for `limitMs`; then closes everything. */
+  async drain(limitMs: number): Promise<void> {
+    this.#draining.current = true
+    this.gateway.close()
+    const meshDrained = this.#mesh?.drain()
+    this.#app.drain()
+    const until = performance.now() + limitMs
+    while (this.active > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, drainPollMs))
+    // What was answered last may still be on its way.
+    this.#app.drain()
+    if (meshDrained !== undefined)
+      await Promise.race([meshDrained, new Promise((resolve) => setTimeout(resolve, Math.min(1_000, limitMs)).unref())])
+    await this.close()
+  }
+
+  async close(): Promise<void> {
+    this.#draining.current = true
+    const reason = new MeshError('draining', 'the proxy stops')
+    this.#passthrough.close(reason)
+    this.#mesh?.close(reason)
+    await this.#app.close()
+    this.gateway.destroy()
+    await this.#forwarder.close()
+    this.#pool.close(reason)
+  }
+
+  #reconcile(): void {
+    if (this.#draining.current) return
+    this.#reconciling = this.#reconciling.then(() => (this.#draining.current ? undefined : this.gateway.reconcile()))
+  }
+}
+
+function openTunnelOf({ mesh }: WaypointOptions, pool: HbonePool): OpenTunnel {
+  if (mesh === undefined)
+    return async ({ label }) => {
+      throw new MeshError('certificate-unavailable', `${label} is reached by a tunnel only, and this proxy has no certificate`)
+    }
+  const baggage = () => {
+    const self = mesh.self()
+    return self === undefined ? '' : formatBaggage(baggageOf(self))
+  }
+  return createOpenTunnel({ pool, certificate: mesh.certificate, connectTimeoutMs, baggage })
+}
