@@ -1,4 +1,4 @@
-// Structured logs: one line per event on standard output, JSON or text, written asynchronously.
+// Structured logs: one line per event on standard output, JSON or text, written once per turn of the event loop.
 
 export { type Fields, type LogFormat, type LogLevel, logLevels } from './format.ts'
 export { createLogger, type Logger, type LoggerOptions } from './logger.ts'

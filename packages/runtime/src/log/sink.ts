@@ -1,11 +1,12 @@
-// Writes log text to a descriptor without ever blocking the event loop or throwing: text is gathered per turn of
-// the loop and written by the thread pool. A reader that is gone (EPIPE) or slow (EAGAIN) costs lines, never the
-// program: beyond the limit lines are dropped and counted.
+// Writes log text to a descriptor without waiting for its reader and without throwing: text is gathered per turn of
+// the event loop and written with one non-blocking write. A reader that is gone (EPIPE) or slow (EAGAIN) costs lines,
+// never the program: beyond the limit lines are dropped and counted.
 import fs from 'node:fs'
+import net from 'node:net'
 
 export interface Sink {
   write(text: string): void
-  /** Writes what is left synchronously; for the end of the process. Gives up on a stuck reader after 200 ms. */
+  /** Writes what is left now; for the end of the process. Gives up on a stuck reader after 200 ms. */
   flush(): void
   /** Lines that a slow or absent reader has cost so far. */
   readonly dropped: number
@@ -15,18 +16,42 @@ const limitCharacters = 8 << 20
 const retryMs = 10
 const flushBudgetMs = 200
 
+/**
+ * A descriptor for the same place whose writes do not block. Pipes are opened anew, so that other holders of the
+ * descriptor notice nothing; a socket can't be, but becomes non-blocking when libuv takes it up. Files and terminals
+ * stay as they are: they block no longer than a disk or an operator does.
+ */
+function withoutBlocking(fd: number): { readonly fd: number; readonly holder?: net.Socket } {
+  try {
+    const stat = fs.fstatSync(fd)
+    if (stat.isFIFO()) {
+      return { fd: fs.openSync(`/proc/self/fd/${fd}`, fs.constants.O_WRONLY | fs.constants.O_NONBLOCK) }
+    }
+    if (stat.isSocket()) {
+      const holder = new net.Socket({ fd, readable: false, writable: true })
+      holder.on('error', () => {})
+      holder.unref()
+      return { fd, holder }
+    }
+  } catch {
+    // E.g. a pipe of another user: then writes may wait for its reader, as they do in most programs.
+  }
+  return { fd }
+}
+
 class FileSink implements Sink {
-  readonly #fd: number
+  readonly #target: ReturnType<typeof withoutBlocking>
   #pending: string[] = []
   #pendingCharacters = 0
-  #inFlight: Buffer | undefined
+  /** The rest of what has been written in part. */
+  #rest: Buffer | undefined
   #scheduled = false
   #broken = false
   #dropped = 0
   #reported = 0
 
   constructor(fd: number) {
-    this.#fd = fd
+    this.#target = withoutBlocking(fd)
     process.on('exit', () => this.flush())
   }
 
@@ -41,18 +66,20 @@ class FileSink implements Sink {
     }
     this.#pending.push(text)
     this.#pendingCharacters += text.length
-    if (this.#scheduled || this.#inFlight) return
+    if (this.#scheduled) return
     this.#scheduled = true
-    setImmediate(() => {
-      this.#scheduled = false
-      this.#next()
-    })
+    setImmediate(() => this.#turn())
+  }
+
+  #turn(): void {
+    if (this.#writeAll()) this.#scheduled = false
+    else setTimeout(() => this.#turn(), retryMs).unref()
   }
 
   #take(): Buffer | undefined {
     if (this.#pending.length === 0) return undefined
-    if (this.#dropped > this.#reported && !this.#broken) {
-      this.#pending.push(`${this.#dropped - this.#reported} log lines were dropped because the reader is slow\n`)
+    if (this.#dropped > this.#reported) {
+      this.#pending.push(`${this.#dropped - this.#reported} log lines were dropped because their reader is slow\n`)
       this.#reported = this.#dropped
     }
     const chunk = Buffer.from(this.#pending.join(''))
@@ -61,51 +88,30 @@ class FileSink implements Sink {
     return chunk
   }
 
-  #next(): void {
-    if (this.#inFlight) return
-    this.#inFlight = this.#take()
-    if (this.#inFlight) this.#writeInFlight()
-  }
-
-  #writeInFlight(): void {
-    const chunk = this.#inFlight
-    if (!chunk) return
-    fs.write(this.#fd, chunk, 0, chunk.length, null, (error, written) => {
-      if (this.#inFlight !== chunk) return
-      if (error) return this.#failed(error)
-      this.#inFlight = written < chunk.length ? chunk.subarray(written) : undefined
-      if (this.#inFlight) this.#writeInFlight()
-      else this.#next()
-    })
-  }
-
-  #failed(error: NodeJS.ErrnoException): void {
-    if (error.code === 'EAGAIN' || error.code === 'EINTR') {
-      setTimeout(() => this.#writeInFlight(), retryMs)
-      return
+  /** True if nothing is left to write; false if the reader has to catch up first. */
+  #writeAll(): boolean {
+    for (;;) {
+      this.#rest ??= this.#take()
+      if (!this.#rest || this.#broken) return true
+      try {
+        const written = fs.writeSync(this.#target.fd, this.#rest)
+        this.#rest = written < this.#rest.length ? this.#rest.subarray(written) : undefined
+      } catch (cause) {
+        const code = (cause as NodeJS.ErrnoException).code
+        if (code === 'EAGAIN') return false
+        if (code === 'EINTR') continue
+        this.#broken = true
+        this.#rest = undefined
+        this.#pending = []
+        this.#pendingCharacters = 0
+      }
     }
-    this.#broken = true
-    this.#inFlight = undefined
-    this.#pending = []
-    this.#pendingCharacters = 0
   }
 
   flush(): void {
     const deadline = Date.now() + flushBudgetMs
-    // A write that the pool has in hand is left to it unless this is the end; at the exit of the process the
-    // pool no longer runs, so writing it here is what gets it out. A line may appear twice, never half.
-    let chunk = this.#inFlight ?? this.#take()
-    this.#inFlight = undefined
-    while (chunk && !this.#broken) {
-      try {
-        const written = fs.writeSync(this.#fd, chunk)
-        chunk = written < chunk.length ? chunk.subarray(written) : this.#take()
-      } catch (cause) {
-        const code = (cause as NodeJS.ErrnoException).code
-        if (code !== 'EAGAIN' && code !== 'EINTR') return
-        if (Date.now() > deadline) return
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryMs)
-      }
+    while (!this.#writeAll() && Date.now() < deadline) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryMs)
     }
   }
 }

@@ -61,12 +61,11 @@ export function capturePackets(nsFd: number | undefined, interfaceName: string, 
   }
 }
 
-/** A link that goes down reports ENETDOWN once; the capture goes on when it comes up again. */
+/** A link that goes down or away is reported once (ENETDOWN); a capture that fails otherwise sees nothing more. */
 function receive(fd: number, buffer: Buffer, from: Buffer) {
   try {
     return receiveMessage(fd, buffer, from)
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENETDOWN') return undefined
-    throw cause
+  } catch {
+    return undefined
   }
 }

@@ -7,7 +7,6 @@ export { OsError } from './errors.ts'
 export {
   addAddress,
   addNeighbour,
-  createDummy,
   createVeth,
   deleteAddress,
   deleteLink,

@@ -173,11 +173,14 @@ export interface ReceivedMessage {
   readonly descriptors: readonly number[]
 }
 
-/** Receives one message into `into` (and the sender's address into `from`) without blocking; undefined if there is none. */
+/**
+ * Receives one message into `into` without blocking; undefined if there is none. With `from` it is filled with the
+ * sender's address, and no descriptors are expected (packet sockets refuse the flag that makes them close-on-exec).
+ */
 export function receiveMessage(fd: number, into: Buffer, from?: Buffer): ReceivedMessage | undefined {
   control.fill(0)
   fillHeader(into, from, control.length)
-  const length = Number(c.recvmsg(fd, header, 0x40 | 0x4000_0000))
+  const length = Number(c.recvmsg(fd, header, from ? 0x40 : 0x40 | 0x4000_0000))
   if (length < 0) {
     const error = failed('recvmsg', `descriptor ${fd}`)
     if (error.code === 'EAGAIN' || error.code === 'EINTR') return undefined
@@ -233,9 +236,15 @@ function pollCallbacks() {
   const closed = lib.registerCallback({ arguments: ['pointer'], return: 'void' }, (handle) => {
     watched.delete(handle as bigint)
   })
-  // The loop runs once more while the process is taken down; by then there is no JavaScript to call.
+  // The loop runs once more while the thread is taken down; by then there is no JavaScript to call, and the loop of a
+  // worker must have no handle left. The map keeps the memory until then.
   process.on('exit', () => {
-    for (const handle of watched.keys()) c.uv_poll_stop(handle)
+    for (const [handle, watch] of watched) {
+      if (watch.closed) continue
+      watch.closed = true
+      c.uv_poll_stop(handle)
+      c.uv_close(handle, 0n)
+    }
   })
   callbacks = { ready, closed }
   return callbacks

@@ -62,16 +62,6 @@ export function createVeth(options: VethOptions): void {
   })
 }
 
-/** A link that goes nowhere, to hold addresses. It is down. */
-export function createDummy(nsFd: Namespace, name: string): void {
-  requestRoute(nsFd, {
-    type: RTM.newLink,
-    flags: flags.create | flags.excl,
-    body: [linkHeader(), text(IFLA.name, name), nested(IFLA.linkInfo, [text(1, 'dummy')])],
-    about: `creating the link ${name}`,
-  })
-}
-
 /** Deletes a link, and with one end of a veth pair the other; an absent one is no error. */
 export function deleteLink(nsFd: Namespace, name: string): void {
   const body = [linkHeader(), text(IFLA.name, name)]

@@ -16,6 +16,7 @@ import { closeFd } from './namespaces.ts'
 
 const SOCK_SEQPACKET = 5
 const packetLimit = 65_536
+const acceptPauseMs = 1000
 const received = Buffer.alloc(packetLimit)
 
 export interface Packet {
@@ -109,8 +110,26 @@ export interface SeqpacketListener {
 export function listenSeqpacket(path: string, onAccept: (fd: number) => void): SeqpacketListener {
   const fd = openSocket(AF_UNIX, SOCK_SEQPACKET, 0)
   let watch: Watch | undefined
+  let pause: NodeJS.Timeout | undefined
+  let closed = false
+  const start = () => {
+    watch = watchReadable(fd, () => {
+      try {
+        while (!closed) {
+          const next = acceptSocket(fd)
+          if (next === undefined) return
+          onAccept(next)
+        }
+      } catch {
+        // No descriptor left (EMFILE): the connection stays in the queue; trying at once would spin.
+        watch?.close()
+        pause = setTimeout(start, acceptPauseMs)
+      }
+    })
+  }
   let inode: bigint
   try {
+    // Bound beside the path and renamed onto it: there is no moment without a socket.
     const fresh = `${path}.${process.pid}`
     fs.rmSync(fresh, { force: true })
     bindSocket(fd, encodeUnixAddress(fresh), path)
@@ -118,18 +137,17 @@ export function listenSeqpacket(path: string, onAccept: (fd: number) => void): S
     fs.chmodSync(fresh, 0o600)
     inode = fs.statSync(fresh, { bigint: true }).ino
     fs.renameSync(fresh, path)
-    watch = watchReadable(fd, () => {
-      for (let next = acceptSocket(fd); next !== undefined; next = acceptSocket(fd)) onAccept(next)
-    })
+    start()
   } catch (cause) {
     closeFd(fd)
     throw cause
   }
   return {
     close() {
-      if (!watch) return
-      watch.close()
-      watch = undefined
+      if (closed) return
+      closed = true
+      clearTimeout(pause)
+      watch?.close()
       closeFd(fd)
       // A successor may have put its own socket there.
       const present = fs.statSync(path, { bigint: true, throwIfNoEntry: false })

@@ -1,0 +1,89 @@
+import http from 'node:http'
+import { afterEach, expect, test } from 'vitest'
+import { createLogger } from '../log/index.ts'
+import { createMetrics } from '../metrics/index.ts'
+import { logLevelRoute, startAdmin, startStatusServers } from './index.ts'
+
+const cleanups: AsyncDisposable[] = []
+afterEach(async () => {
+  for (const server of cleanups.splice(0)) await server[Symbol.asyncDispose]()
+})
+
+async function get(port: number, path: string, options: http.RequestOptions = {}) {
+  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>()
+  const request = http.request({ host: '127.0.0.1', port, path, ...options }, (response) => {
+    let body = ''
+    response.on('data', (chunk) => (body += String(chunk)))
+    response.on('end', () => resolve({ status: response.statusCode ?? 0, body }))
+  })
+  request.on('error', reject)
+  request.end()
+  return promise
+}
+
+test('metrics and readiness, which names what it waits for', async () => {
+  const metrics = createMetrics({ process: false })
+  metrics.counter('istio_requests_total', 'Requests.', ['reporter']).labels({ reporter: 'source' }).inc(2)
+  let pending = ['xds', 'certificate']
+  const status = await startStatusServers({ metrics, ready: () => pending, ports: { metrics: 0, ready: 0 } })
+  cleanups.push(status)
+  for (const path of ['/metrics', '/stats/prometheus']) {
+    expect((await get(status.metricsPort, path)).body).toContain('istio_requests_total{reporter="source"} 2')
+  }
+  const waiting = await get(status.readyPort, '/healthz/ready')
+  expect(waiting).toEqual({ status: 503, body: 'not ready, waiting for: xds, certificate\n' })
+  pending = []
+  expect((await get(status.readyPort, '/healthz/ready')).status).toBe(200)
+})
+
+test('a port that is taken is named', async () => {
+  const metrics = createMetrics({ process: false })
+  const first = await startAdmin({ port: 0, routes: {} })
+  cleanups.push(first)
+  const options = { metrics, ready: () => [], host: '127.0.0.1', ports: { metrics: first.port, ready: 0 } }
+  await expect(startStatusServers(options)).rejects.toThrow(
+    `the metrics server cannot listen on 127.0.0.1:${first.port}`,
+  )
+})
+
+test('admin routes answer text, JSON and errors; strangers are refused', async () => {
+  const log = createLogger({ program: 'p', sink: { write: () => {}, flush: () => {}, dropped: 0 } })
+  const admin = await startAdmin({
+    port: 0,
+    routes: {
+      'GET /config_dump': () => ({ json: { workloads: [] } }),
+      'POST /logging': logLevelRoute(log),
+      'GET /explain/*': ({ path, query }) => `${path} ${query.get('q')}`,
+      'GET /broken': () => {
+        throw new Error('it broke')
+      },
+    },
+  })
+  cleanups.push(admin)
+  const ask = (path: string, options?: http.RequestOptions) => get(admin.port, path, options)
+  expect(JSON.parse((await ask('/config_dump')).body)).toEqual({ workloads: [] })
+  expect((await ask('/logging?level=debug', { method: 'POST' })).body).toBe('current log level is debug\n')
+  expect(log.level()).toBe('debug')
+  expect((await ask('/logging?level=loud', { method: 'POST' })).status).toBe(400)
+  expect((await ask('/explain/a/b?q=1')).body).toBe('/explain/a/b 1')
+  expect(await ask('/broken')).toEqual({ status: 500, body: 'it broke\n' })
+  expect((await ask('/')).body).toContain('GET /config_dump')
+  expect((await ask('/nothing')).status).toBe(404)
+  expect((await ask('/config_dump', { headers: { host: 'evil.example' } })).status).toBe(403)
+  expect((await ask('/config_dump', { headers: { origin: 'http://evil.example' } })).status).toBe(403)
+})
+
+test('metrics with equal labels are one series, gauges can be refilled at each scrape', async () => {
+  const metrics = createMetrics({ process: false })
+  const counter = metrics.counter('c_total', 'C.', ['a', 'b'])
+  expect(counter.labels({ a: '1', b: '2' })).toBe(counter.labels({ b: '2', a: '1' }))
+  expect(metrics.counter('c_total', 'C.', ['a', 'b'])).toBe(counter)
+  let n = 1
+  metrics.gauge('g', 'G.', ['x'], (gauge) => {
+    gauge.reset()
+    gauge.labels({ x: `n${n}` }).set(n++)
+  })
+  await metrics.text()
+  expect(await metrics.text()).toMatch(/g\{x="n2"\} 2\n/)
+  expect(await metrics.text()).not.toMatch(/n2/)
+})
