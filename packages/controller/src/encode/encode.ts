@@ -50,7 +50,8 @@ function encodeAddresses(mesh: Mesh): ReadonlyMap<string, Resource> {
     // Host-network workloads share their node's address: it names none of them (ambient wire §2.4, field 25).
     const indexed = value.networkMode === workload.NetworkMode.STANDARD
     const aliases = indexed ? value.addresses.map((ip) => `${value.network}/${formatIp(ip)}`) : []
-    resources.set(name, resource(workload.AddressSchema, name, address, aliases))
+    const groups = [...Object.keys(value.services), ...(value.node === '' ? [] : [`node:${value.node}`])]
+    resources.set(name, { ...resource(workload.AddressSchema, name, address, aliases), groups })
   }
   return resources
 }

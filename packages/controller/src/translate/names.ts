@@ -41,4 +41,6 @@ export const conditionTypes = {
   waypointAccepted: 'WaypointAccepted',
   /** On a route's Service parent: whether a waypoint serves it now. */
   waypointReady: 'wishbone.dev/WaypointReady',
+  /** On a Service that could not be translated. */
+  translated: 'wishbone.dev/Translated',
 } as const

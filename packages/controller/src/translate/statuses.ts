@@ -1,12 +1,12 @@
 // Every status that the translation wants, and one for each object that could not be translated.
 import type { AuthorizationPolicy, Condition, KubeObject } from '../kinds/index.ts'
 import type { StatusOf } from '../model/index.ts'
-import { condition, generationOf, no, type Verdict } from './conditions.ts'
+import { condition, generationOf, no, type Verdict, yes } from './conditions.ts'
 import type { TranslatedGateway } from './gateways/gateways.ts'
 import { brokenGatewayStatus, gatewayClassStatuses, gatewayStatus } from './gateways/status.ts'
 import { conditionTypes, meshController } from './names.ts'
 import type { Policies } from './policies/policies.ts'
-import { hasTargetRefs } from './policies/targets.ts'
+import { hasTargetRefs, type PolicyTarget } from './policies/targets.ts'
 import type { RouteObject, TranslatedRoute } from './routes/routes.ts'
 import { routeStatus, statusOf } from './routes/status.ts'
 import type { MeshService } from './services/services.ts'
@@ -28,7 +28,17 @@ export function statusesOf(world: World, input: StatusInput): readonly StatusOf[
     const status = routeStatus(route, input.bindings)
     if (status) statuses.push(status)
   }
-  for (const [policy, verdict] of input.policies.verdicts) statuses.push(policyStatus(policy, verdict))
+  const targets = new Map(input.policies.targeted.map((targeted) => [targeted.policy, targeted.targets]))
+  for (const [policy, verdict] of input.policies.verdicts) {
+    const missing = verdict.status === 'True' ? unenforced(targets.get(policy) ?? [], input) : undefined
+    statuses.push(policyStatus(policy, missing ?? verdict))
+  }
+  const broken = new Map(world.problems.map(({ object, message }) => [object, message]))
+  for (const policy of world.snapshot.peerAuthentications) {
+    const message = broken.get(policy)
+    const verdict = message ? no('Invalid', `taken for STRICT, because it can't be read: ${message}`) : yes('Accepted')
+    statuses.push({ ...referenceTo(policy), conditions: [condition(policy, conditionTypes.ztunnelAccepted, verdict)] })
+  }
   for (const service of input.services.values()) {
     const status = serviceStatus(service, input.bindings)
     if (status) statuses.push(status)
@@ -48,10 +58,28 @@ function policyStatus(policy: AuthorizationPolicy, verdict: Verdict): StatusOf {
   return { ...referenceTo(policy), conditions: [condition(policy, type, verdict)] }
 }
 
+/** What a policy with targetRefs waits for; until then nothing enforces it there, and its author must know. */
+function unenforced(targets: readonly PolicyTarget[], { bindings, gateways }: StatusInput): Verdict | undefined {
+  for (const target of targets) {
+    if (target.kind === 'gateway' && !gateways.has(target.key)) {
+      return no('TargetNotFound', `Gateway ${target.key} is none of this mesh; nothing enforces the policy there`)
+    }
+    if (target.kind !== 'service') continue
+    const binding = bindings.services.get(target.key)
+    if (binding?.kind === 'refused' || (binding?.kind === 'bound' && binding.pointed)) continue
+    const why = binding?.verdict?.message ?? 'it has no waypoint; label it istio.io/use-waypoint'
+    const reason = binding?.verdict?.reason ?? 'WaypointMissing'
+    return no(reason, `nothing enforces the policy for Service ${target.key}: ${why}`)
+  }
+  return undefined
+}
+
 /** Undefined: nothing to say, and nothing said before. */
 function serviceStatus({ key, object }: MeshService, bindings: Bindings): StatusOf | undefined {
   const binding = bindings.services.get(key)
-  const said = object.status?.conditions?.some(({ type }) => type === conditionTypes.waypointBound)
+  const said = object.status?.conditions?.some(
+    ({ type }) => type === conditionTypes.waypointBound || type === conditionTypes.translated,
+  )
   const verdict = binding?.verdict?.reason === 'NamespaceNotEnrolled' ? undefined : binding?.verdict
   if (!verdict) return said ? { ...referenceTo(object), conditions: [] } : undefined
   return { ...referenceTo(object), conditions: [condition(object, conditionTypes.waypointBound, verdict)] }
@@ -68,9 +96,8 @@ function problemStatus({ object, message }: Problem): StatusOf | undefined {
     case 'TLSRoute':
       return brokenRouteStatus(object as RouteObject, verdict)
     case 'Service':
-    case 'PeerAuthentication':
-      return { ...referenceTo(object), conditions: [condition(object, 'wishbone.dev/Translated', verdict)] }
-    // AuthorizationPolicies are told in their own status, pods and slices have none of ours.
+      return { ...referenceTo(object), conditions: [condition(object, conditionTypes.translated, verdict)] }
+    // Policies are told in their own status, pods and slices have none of ours.
     default:
       return undefined
   }

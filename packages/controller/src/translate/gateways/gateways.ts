@@ -3,9 +3,10 @@ import { parseIp } from '@wishbone/core/ip'
 import { serviceFqdn } from '@wishbone/core/names'
 import type { Gateway } from '../../kinds/index.ts'
 import { no, type Verdict, yes } from '../conditions.ts'
-import { infraName } from '../infra/names.ts'
+import { gatewayLabel, infraName } from '../infra/names.ts'
+import { labels } from '../names.ts'
 import { hasReadyPod } from '../waypoints/catalog.ts'
-import { type ClassKind, guarded, keyOf, type World } from '../world.ts'
+import { type ClassKind, guarded, keyOf, olderFirst, type World } from '../world.ts'
 import { resolveCertificate } from './certificates.ts'
 import { type TranslatedListener, translateListeners } from './listeners.ts'
 
@@ -29,17 +30,28 @@ export interface GatewayAddress {
 /** By `<namespace>/<name>`. */
 export function translateGateways(world: World): ReadonlyMap<string, TranslatedGateway> {
   const gateways = new Map<string, TranslatedGateway>()
+  const owners = new Map<string, Gateway>()
+  for (const object of world.snapshot.gateways.toSorted(olderFirst)) {
+    const kind = world.classes.get(object.spec.gatewayClassName)
+    const name = kind && `${object.metadata.namespace}/${infraName(object, kind)}`
+    if (name && !owners.has(name)) owners.set(name, object)
+  }
   for (const object of world.snapshot.gateways) {
     const kind = world.classes.get(object.spec.gatewayClassName)
-    const found = kind && guarded(world, object, () => translateGateway(world, object, kind))
+    const found = kind && guarded(world, object, () => translateGateway(world, object, kind, owners))
     if (found) gateways.set(found.key, found)
   }
   return gateways
 }
 
-function translateGateway(world: World, object: Gateway, kind: ClassKind): TranslatedGateway {
+function translateGateway(
+  world: World,
+  object: Gateway,
+  kind: ClassKind,
+  owners: ReadonlyMap<string, Gateway>,
+): TranslatedGateway {
   const listeners = translateListeners(world, object, kind)
-  const accepted = acceptedVerdict(object, listeners)
+  const accepted = nameConflict(world, object, kind, owners) ?? acceptedVerdict(object, listeners)
   const addresses = accepted.status === 'True' ? addressesOf(world, object, kind) : []
   const backendRef = object.spec.tls?.backend?.clientCertificateRef
   const found = backendRef && resolveCertificate(world, object, backendRef)
@@ -59,6 +71,23 @@ function translateGateway(world: World, object: Gateway, kind: ClassKind): Trans
     ...(resolvedRefs ? { resolvedRefs } : {}),
     addresses,
   }
+}
+
+/** Its Service's name must be free: taking over somebody's Service would send their traffic to a proxy. */
+function nameConflict(
+  world: World,
+  object: Gateway,
+  kind: ClassKind,
+  owners: ReadonlyMap<string, Gateway>,
+): Verdict | undefined {
+  const name = `${object.metadata.namespace}/${infraName(object, kind)}`
+  const owner = owners.get(name)
+  if (owner && owner !== object) {
+    return no('NameConflict', `Gateway ${keyOf(owner)} already has the Service ${name}; rename one of the Gateways`)
+  }
+  const service = world.services.get(name)
+  if (!service || service.metadata.labels?.[labels.gatewayName] === gatewayLabel(object)) return undefined
+  return no('NameConflict', `a Service ${name} exists that is not this Gateway's; rename the Gateway or the Service`)
 }
 
 function acceptedVerdict({ spec }: Gateway, listeners: readonly TranslatedListener[]): Verdict {

@@ -92,7 +92,7 @@ function attachToGateway(
       gateway.kind === 'waypoint'
         ? 'a waypoint takes no routes; name the Service as the parent instead'
         : `see allowedRoutes and protocol of its listeners`
-    const message = `no listener of Gateway ${gateway.key} takes a ${route.kind} of namespace ${from}: ${hint}`
+    const message = `no listener of Gateway ${gateway.key} takes ${route.kind}s of namespace ${from}: ${hint}`
     return parent(no('NotAllowedByListeners', message))
   }
   const matching = allowed.flatMap(({ name, spec }) => {
@@ -140,7 +140,7 @@ function attachToService(
   )
   if (named.length === 0) {
     const has = all.map(({ name, port }) => (name ? `${port} (${name})` : String(port))).join(', ') || 'none'
-    const what = [ref.port, ref.sectionName].filter(Boolean).join(' ') || `for a ${route.kind}`
+    const what = [ref.port, ref.sectionName].filter(Boolean).join(' ') || `for ${route.kind}s`
     return parent(no('NoMatchingParent', `Service ${key} has no TCP port ${what}; it has ${has}`))
   }
   return parent(
