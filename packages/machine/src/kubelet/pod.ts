@@ -211,7 +211,8 @@ export class PodRunner {
   #report(reason: string, message: string): void {
     if (this.#problem?.message === message) return
     this.#problem = { reason, message }
-    this.#host.event(this.#pod, reason, message, 'Warning')
+    // Waiting for something that usually comes is no warning.
+    this.#host.event(this.#pod, reason, message, reason === 'ContainerCreating' ? 'Normal' : 'Warning')
     this.#changed()
   }
 
