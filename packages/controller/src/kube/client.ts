@@ -65,9 +65,17 @@ export class KubeClient {
   async request<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
     const timeoutMs = options.timeoutMs ?? 30_000
     const response = await this.#send(method, path, options, timeoutMs)
-    response.setTimeout(timeoutMs, () => response.destroy(new Error(`${method} ${path}: the answer stopped half-way`)))
+    // Not a timeout of the socket: that one would outlive this request on a connection that is kept alive.
+    const timer = setTimeout(
+      () => response.destroy(new Error(`${method} ${path}: the answer stopped half-way`)),
+      timeoutMs,
+    )
     const chunks: Buffer[] = []
-    for await (const chunk of response) chunks.push(chunk as Buffer)
+    try {
+      for await (const chunk of response) chunks.push(chunk as Buffer)
+    } finally {
+      clearTimeout(timer)
+    }
     const text = Buffer.concat(chunks).toString('utf8')
     const status = response.statusCode ?? 0
     if (status < 200 || status > 299) throw kubeError(status, parseOr(text), `${method} ${path}`)

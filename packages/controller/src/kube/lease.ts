@@ -16,6 +16,8 @@ export interface ElectionOptions {
   readonly renewMs?: number
   readonly log: Log
   readonly signal: AbortSignal
+  /** Whether the replica of this name is known to be gone: then its lease is free at once. */
+  readonly isGone?: (identity: string) => boolean
   /** Called when this replica begins or ceases to lead. */
   readonly onChange: (leading: boolean) => void
 }
@@ -76,7 +78,8 @@ export async function runElection(client: KubeClient, options: ElectionOptions):
       const version = lease.metadata.resourceVersion ?? lease.spec?.renewTime ?? ''
       if (seen === undefined || seen.version !== version) seen = { version, atMs: performance.now() }
       const limit = (lease.spec?.leaseDurationSeconds ?? durationMs / 1000) * 1000
-      if (performance.now() - seen.atMs < limit) return become(false, `${holder} holds the lease`)
+      if (performance.now() - seen.atMs < limit && options.isGone?.(holder) !== true)
+        return become(false, `${holder} holds the lease`)
     }
     const body = { ...object(options, spec(lease, now)), metadata: { ...lease.metadata } }
     await client.request('PUT', path, { body, signal })

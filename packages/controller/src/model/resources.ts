@@ -5,6 +5,8 @@ export interface Resource {
   readonly name: string
   /** Other names under which an on-demand client may ask, such as `<network>/<ip>`. */
   readonly aliases: readonly string[]
+  /** Names that, asked for on demand, bring this one too: a workload's services, and `node:<its node>`. */
+  readonly groups?: readonly string[]
   /** Hash of the content: equal on every replica. */
   readonly version: string
   readonly bytes: Uint8Array

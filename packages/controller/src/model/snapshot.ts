@@ -43,6 +43,8 @@ export interface Snapshot {
   readonly peerAuthentications: readonly PeerAuthentication[]
   readonly faultInjections: readonly FaultInjection[]
   readonly deployments: readonly Deployment[]
+  /** Names that stand in the way of wanted infrastructure: `<kind>/<namespace>/<name>` to a sentence for a status. */
+  readonly blocked?: ReadonlyMap<string, string>
   /** The clock, for time limits such as an automatic waypoint's; milliseconds since the epoch. */
   readonly nowUnixMs: number
 }

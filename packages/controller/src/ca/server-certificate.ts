@@ -1,0 +1,53 @@
+// The controller's own server certificate, issued by its own authority, renewed at half of its life.
+import { generateKeyPairSync } from 'node:crypto'
+import type { Log } from '../log.ts'
+import { type Authority, issue } from './authority.ts'
+
+export interface ServerCertificate {
+  readonly chainPem: string
+  readonly keyPem: string
+}
+
+/** Names under which proxies call the controller; Istio's too, for its ztunnel with its defaults. */
+export function serverNames(namespace: string, clusterDomain: string): readonly string[] {
+  const own = `wishbone-controller.${namespace}`
+  return [
+    `${own}.svc`,
+    `${own}.svc.${clusterDomain}`,
+    own,
+    'istiod.istio-system.svc',
+    `istiod.istio-system.svc.${clusterDomain}`,
+    'localhost',
+  ]
+}
+
+/** Calls back with a first certificate at once and with each next one; returns the way to stop. */
+export function keepServerCertificate(
+  authority: () => Authority,
+  names: readonly string[],
+  options: {
+    readonly log: Log
+    readonly ttlSeconds?: number
+    readonly onRenew: (certificate: ServerCertificate) => void
+  },
+): Disposable {
+  const { log, ttlSeconds = 86_400, onRenew } = options
+  let timer: NodeJS.Timeout
+  const renew = (): void => {
+    let lifeMs = 60_000
+    try {
+      const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      const leaf = issue(authority(), { publicKey, dnsSans: names, ttlSeconds })
+      lifeMs = leaf.notAfter.getTime() - Date.now()
+      const keyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+      onRenew({ chainPem: leaf.pem + authority().intermediates.join(''), keyPem })
+      log.debug('renewed the server certificate', { serial: leaf.serial, until: leaf.notAfter.toISOString() })
+    } catch (cause) {
+      log.error('cannot renew the server certificate; the old one stays in use', { error: cause })
+    }
+    timer = setTimeout(renew, Math.max(1_000, lifeMs / 2))
+    timer.unref()
+  }
+  renew()
+  return { [Symbol.dispose]: () => clearTimeout(timer) }
+}
