@@ -20,6 +20,7 @@ export interface ZdsWorkload {
 /** One connected ztunnel. Each method resolves with the Ack and rejects with the Ack's error or the connection's end. */
 export interface ZdsPeer {
   add(workload: ZdsWorkload): Promise<void>
+  /** Only before snapshotSent. */
   keep(uid: string): Promise<void>
   del(uid: string): Promise<void>
   snapshotSent(): Promise<void>
@@ -50,6 +51,7 @@ export class Peer implements ZdsPeer {
   readonly #abort = new AbortController()
   readonly #queue: Waiting[] = []
   #ready = false
+  #snapshot = false
   #current: Waiting | undefined
   #deadline: NodeJS.Timeout | undefined
 
@@ -72,7 +74,9 @@ export class Peer implements ZdsPeer {
     return this.#request({ case: 'add', value: { uid, workloadInfo: { ...info } } }, about, nsFd)
   }
 
-  keep(uid: string): Promise<void> {
+  async keep(uid: string): Promise<void> {
+    // Istio's ztunnel ends itself over this one, so it is refused here.
+    if (this.#snapshot) throw new Error(`ZDS Keep ${uid}: not after SnapshotSent`)
     return this.#request({ case: 'keep', value: { uid } }, `Keep ${uid}`)
   }
 
@@ -81,6 +85,7 @@ export class Peer implements ZdsPeer {
   }
 
   snapshotSent(): Promise<void> {
+    this.#snapshot = true
     return this.#request({ case: 'snapshotSent', value: {} }, 'SnapshotSent')
   }
 

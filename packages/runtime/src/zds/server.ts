@@ -10,7 +10,8 @@ export interface ZdsServerOptions {
   readonly log: Logger
   /**
    * A ztunnel has said Hello: send it all pods (add, or keep without a namespace), then snapshotSent. Its messages are
-   * answered one by one; server.add() calls meanwhile queue up behind them. A rejection closes the connection.
+   * answered one by one; server.add() and del() calls meanwhile queue up in between, so look before each add whether
+   * the pod is still there. A rejection closes the connection.
    */
   readonly onConnect: (peer: ZdsPeer) => Promise<void>
   readonly onDisconnect?: (peer: ZdsPeer) => void
