@@ -3,8 +3,16 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { type Cluster, type PodObject, until } from '@wishbone/testing/cluster'
-import { enrolled, readyPods, rustImageLines, rustZtunnel, startWorld, withRustZtunnel, withZtunnelEnvironment } from '@wishbone/testing/world'
+import type { Cluster, PodObject } from '@wishbone/testing/cluster'
+import {
+  enrolled,
+  readyPods,
+  rustImageLines,
+  rustZtunnel,
+  startWorld,
+  withRustZtunnel,
+  withZtunnelEnvironment,
+} from '@wishbone/testing/world'
 import { cpuSeconds, l4load, Missing, median, printRows } from './tools.ts'
 
 export interface L4Figures {
@@ -54,18 +62,35 @@ async function measure(cluster: Cluster, proxy: Proxy, runs: number, seconds: nu
     const eight = await load<Rate>('throughput', ip, '5201', '8', String(seconds))
     const trip = await load<{ p50: number; p99: number }>('roundtrip', ip, '5201', String(seconds))
     const connect = await load<Rate>('connect', ip, '5201', '16', String(seconds))
-    if (one.errors + eight.errors + connect.errors > 0) throw new Error(`errors under load: ${JSON.stringify([one, eight, connect])}`)
-    all.push({ gbit1: (one.perSecond * 8) / 1e9, gbit8: (eight.perSecond * 8) / 1e9, cpuPerGb, p50: trip.p50, p99: trip.p99, connections: connect.perSecond })
+    if (one.errors + eight.errors + connect.errors > 0)
+      throw new Error(`errors under load: ${JSON.stringify([one, eight, connect])}`)
+    all.push({
+      gbit1: (one.perSecond * 8) / 1e9,
+      gbit8: (eight.perSecond * 8) / 1e9,
+      cpuPerGb,
+      p50: trip.p50,
+      p99: trip.p99,
+      connections: connect.perSecond,
+    })
   }
   const of = (field: keyof L4Figures): number => median(all.map((figures) => figures[field]))
-  return { gbit1: of('gbit1'), gbit8: of('gbit8'), cpuPerGb: of('cpuPerGb'), p50: of('p50'), p99: of('p99'), connections: of('connections') }
+  return {
+    gbit1: of('gbit1'),
+    gbit8: of('gbit8'),
+    cpuPerGb: of('cpuPerGb'),
+    p50: of('p50'),
+    p99: of('p99'),
+    connections: of('connections'),
+  }
 }
 
 async function enrolBench(cluster: Cluster): Promise<void> {
-  await cluster.patch('namespaces', undefined, 'bench', { metadata: { labels: { 'istio.io/dataplane-mode': 'ambient' } } })
+  await cluster.patch('namespaces', undefined, 'bench', {
+    metadata: { labels: { 'istio.io/dataplane-mode': 'ambient' } },
+  })
   await enrolled(cluster, 'bench')
   // The workload's HBONE must have reached the other node's ztunnel.
-  await until('the mesh to settle', async () => new Promise((resolve) => setTimeout(() => resolve(true), 2_000)))
+  await new Promise((resolve) => setTimeout(resolve, 2_000))
 }
 
 /** True when every floor holds. */
@@ -77,7 +102,11 @@ export async function benchL4(runs: number, seconds: number): Promise<boolean> {
   let direct: L4Figures
   let ours: L4Figures
   {
-    await using world = await startWorld({ objects, images: image, systemManifests: withZtunnelEnvironment(join(folder, 'own'), {}) })
+    await using world = await startWorld({
+      objects,
+      images: image,
+      systemManifests: withZtunnelEnvironment(join(folder, 'own'), {}),
+    })
     direct = await measure(world.cluster, { words: ['no such process'] }, runs, seconds)
     await enrolBench(world.cluster)
     ours = await measure(world.cluster, { words: ['packages/ztunnel/src/main.ts'] }, runs, seconds)

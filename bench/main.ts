@@ -15,7 +15,10 @@ const { positionals, values } = parseArgs({
   },
 })
 const wanted = positionals.length > 0 ? positionals : ['l4', 'l7']
-const suites: Readonly<Record<string, (runs: number, seconds: number) => Promise<boolean>>> = { l4: benchL4, l7: benchL7 }
+const suites: Readonly<Record<string, (runs: number, seconds: number) => Promise<boolean>>> = {
+  l4: benchL4,
+  l7: benchL7,
+}
 
 let good = true
 try {

@@ -9,10 +9,19 @@ import { fileURLToPath } from 'node:url'
 /** Something that a comparison needs is not here; the message says how to get it. */
 export class Missing extends Error {}
 
-const packages: Readonly<Record<string, string>> = { wrk: 'wrk', nginx: 'nginx-light', gcc: 'gcc', xz: 'xz-utils', taskset: 'util-linux' }
+const packages: Readonly<Record<string, string>> = {
+  wrk: 'wrk',
+  nginx: 'nginx-light',
+  gcc: 'gcc',
+  xz: 'xz-utils',
+  taskset: 'util-linux',
+}
 
 function has(program: string): boolean {
-  return (process.env['PATH'] ?? '').split(':').concat('/usr/sbin', '/sbin').some((folder) => existsSync(join(folder, program)))
+  return (process.env['PATH'] ?? '')
+    .split(':')
+    .concat('/usr/sbin', '/sbin')
+    .some((folder) => existsSync(join(folder, program)))
 }
 
 /** Makes sure that the programs are there; installs Debian packages only with CI=true or --install. */
@@ -51,7 +60,13 @@ export function cpuSeconds(...words: readonly string[]): number {
     if (!/^\d+$/.test(pid)) continue
     try {
       const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
-      if (!words.every((word) => line.includes(word)) || line.startsWith('nsenter') || line.startsWith('unshare') || line.startsWith('sh ')) continue
+      if (
+        !words.every((word) => line.includes(word)) ||
+        line.startsWith('nsenter') ||
+        line.startsWith('unshare') ||
+        line.startsWith('sh ')
+      )
+        continue
       const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
       ticks += Number(fields[11]) + Number(fields[12])
@@ -79,7 +94,8 @@ export interface Row {
   readonly note?: string
 }
 
-const number = (value: number): string => (Number.isNaN(value) ? '–' : value >= 100 ? value.toFixed(0) : value.toPrecision(3))
+const number = (value: number): string =>
+  Number.isNaN(value) ? '–' : value >= 100 ? value.toFixed(0) : value.toPrecision(3)
 
 /** Prints rows as a table; false when some row is under its floor. */
 export function printRows(title: string, peer: string, rows: readonly Row[]): boolean {
@@ -87,11 +103,25 @@ export function printRows(title: string, peer: string, rows: readonly Row[]): bo
     const ratio = row.ours / row.peer
     const under = row.floor !== undefined && !(ratio >= row.floor)
     const verdict = row.floor === undefined ? '' : under ? `UNDER ${row.floor}` : `≥ ${row.floor}`
-    return [row.what, row.base === undefined ? '–' : number(row.base), number(row.peer), number(row.ours), row.unit, ratio.toFixed(2), verdict]
+    return [
+      row.what,
+      row.base === undefined ? '–' : number(row.base),
+      number(row.peer),
+      number(row.ours),
+      row.unit,
+      ratio.toFixed(2),
+      verdict,
+    ]
   })
   const table = [['', 'no proxy', peer, 'wishbone', 'unit', 'ratio', 'floor'], ...lines]
   const widths = table[0]!.map((_, column) => Math.max(...table.map((line) => line[column]?.length ?? 0)))
   process.stdout.write(`\n${title}\n`)
-  for (const line of table) process.stdout.write(`  ${line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()}\n`)
+  for (const line of table)
+    process.stdout.write(
+      `  ${line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd()}\n`,
+    )
   return rows.every((row) => row.floor === undefined || row.ours / row.peer >= row.floor)
 }
