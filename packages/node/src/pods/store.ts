@@ -1,0 +1,95 @@
+// The pods of this node and the namespaces of the cluster, as the Kubernetes API last told them.
+import { type KubeClient, listWatch, type WatchedKind } from '@wishbone/runtime/kube'
+import type { Logger } from '@wishbone/runtime/log'
+import { type Namespace, namespaceKind, type Pod, podKind } from '../kinds.ts'
+
+export interface StoreObserver {
+  /** Something changed, or the first list is complete; `undefined` concerns all pods. */
+  changed(uid: string | undefined): void
+  /** The pod's object is gone. */
+  removed(pod: Pod): void
+}
+
+export class PodStore {
+  readonly pods = new Map<string, Pod>()
+  readonly namespaces = new Map<string, Namespace>()
+  readonly #observer: StoreObserver
+  #podsListed = false
+  #namespacesListed = false
+
+  constructor(observer: StoreObserver) {
+    this.#observer = observer
+  }
+
+  /** Whether both lists have been complete once. Nothing is to be decided before. */
+  get synced(): boolean {
+    return this.#podsListed && this.#namespacesListed
+  }
+
+  /** Follows both kinds until the signal. */
+  async run(
+    client: KubeClient,
+    nodeName: string,
+    options: { readonly log: Logger; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const pods: WatchedKind = { ...podKind, fieldSelector: `spec.nodeName=${nodeName}` }
+    await Promise.all([
+      listWatch(
+        client,
+        pods,
+        {
+          replace: (objects) => this.#replacePods(objects as readonly Pod[]),
+          upsert: (object) => this.upsert(object as Pod),
+          remove: (object) => this.#remove(object as Pod),
+        },
+        options,
+      ),
+      listWatch(
+        client,
+        namespaceKind,
+        {
+          replace: (objects) => {
+            this.namespaces.clear()
+            for (const object of objects) this.namespaces.set(object.metadata.name, object)
+            this.#namespacesListed = true
+            if (this.synced) this.#observer.changed(undefined)
+          },
+          upsert: (object) => {
+            const old = this.namespaces.get(object.metadata.name)
+            this.namespaces.set(object.metadata.name, object)
+            if (JSON.stringify(old?.metadata.labels) !== JSON.stringify(object.metadata.labels))
+              this.#observer.changed(undefined)
+          },
+          remove: (object) => void this.namespaces.delete(object.metadata.name),
+        },
+        options,
+      ),
+    ])
+  }
+
+  upsert(pod: Pod): void {
+    const { uid } = pod.metadata
+    if (uid === undefined) return
+    this.pods.set(uid, pod)
+    if (this.synced) this.#observer.changed(uid)
+  }
+
+  #replacePods(pods: readonly Pod[]): void {
+    const gone = new Map(this.pods)
+    this.pods.clear()
+    for (const pod of pods) {
+      if (pod.metadata.uid === undefined) continue
+      this.pods.set(pod.metadata.uid, pod)
+      gone.delete(pod.metadata.uid)
+    }
+    this.#podsListed = true
+    for (const pod of gone.values()) this.#observer.removed(pod)
+    if (this.synced) this.#observer.changed(undefined)
+  }
+
+  #remove(pod: Pod): void {
+    if (pod.metadata.uid === undefined) return
+    this.pods.delete(pod.metadata.uid)
+    this.#observer.removed(pod)
+  }
+}
