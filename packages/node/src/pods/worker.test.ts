@@ -1,0 +1,140 @@
+import { createLogger } from '@wishbone/runtime/log'
+import { closeFd, openNamespace } from '@wishbone/runtime/os'
+import { expect, test } from 'vitest'
+import type { WorkerTools } from './tools.ts'
+import { PodWorker } from './worker.ts'
+
+const capture = { inbound: true, dns: true, probePorts: [80], virtualInterfaces: [] }
+const pod = { uid: 'u', name: 'web', namespace: 'shop', serviceAccount: 'web' }
+
+function world() {
+  const steps: string[] = []
+  const given = { captured: false, advertised: false, tunnelled: 0, addErrors: [] as string[], present: true }
+  const tools: WorkerTools = {
+    log: createLogger({ program: 'test', level: 'error' }),
+    namespaces: { open: () => (given.present ? openNamespace('/proc/self/ns/net') : undefined) },
+    rules: {
+      capture: () => {
+        steps.push('capture')
+        given.captured = true
+      },
+      release: () => void steps.push('release'),
+      clear: () => {
+        steps.push('clear')
+        given.captured = false
+      },
+      isCaptured: () => given.captured,
+    },
+    probes: { set: () => void steps.push('probes'), delete: () => undefined },
+    withdrawMs: 5,
+    drainMs: 2_000,
+    ruleFacts: (own) => ({ ...own, ipv6: true, probeSource: { ipv4: '169.254.7.127', ipv6: 'fd16::1' } }),
+    add: async () => {
+      const error = given.addErrors.shift()
+      steps.push(error === undefined ? 'add' : 'add fails')
+      if (error !== undefined) throw new Error(error)
+    },
+    del: async () => void steps.push('del'),
+    advertise: async (_, enrolled) => {
+      given.advertised = enrolled
+      steps.push(enrolled ? 'advertise' : 'withdraw')
+    },
+    isAdvertised: () => given.advertised,
+    countTunnelled: () => given.tunnelled,
+    failed: async (_, error) => void steps.push(`failed: ${error.message}`),
+  }
+  return { steps, given, worker: new PodWorker(pod, tools) }
+}
+
+test('joins in the order: ztunnel, rules, advertisement', async () => {
+  const { steps, worker } = world()
+  worker.want({ kind: 'in', capture }, ['10.0.0.1'])
+  await worker.settled(1000)
+  expect(steps).toEqual(['add', 'capture', 'probes', 'advertise'])
+  worker.want({ kind: 'out', ended: true }, [])
+  await worker.settled(1000)
+})
+
+test('leaves in the order: withdrawal, redirects, the last connection, ztunnel, the rest', async () => {
+  const { steps, given, worker } = world()
+  worker.want({ kind: 'in', capture }, ['10.0.0.1'])
+  await worker.settled(1000)
+  steps.length = 0
+  given.tunnelled = 1
+  worker.want({ kind: 'out', ended: false }, [])
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  expect(steps).toEqual(['withdraw', 'release'])
+  given.tunnelled = 0
+  await worker.settled(2000)
+  expect(steps).toEqual(['withdraw', 'release', 'del', 'clear'])
+})
+
+test('a pod that has ended is let go at once', async () => {
+  const { steps, given, worker } = world()
+  worker.want({ kind: 'in', capture }, ['10.0.0.1'])
+  await worker.settled(1000)
+  steps.length = 0
+  given.tunnelled = 5
+  worker.want({ kind: 'out', ended: true }, [])
+  await worker.settled(1000)
+  expect(steps).toEqual(['del'])
+})
+
+test('comes back while it is leaving, without ever being let go', async () => {
+  const { steps, given, worker } = world()
+  worker.want({ kind: 'in', capture }, ['10.0.0.1'])
+  await worker.settled(1000)
+  given.tunnelled = 1
+  worker.want({ kind: 'out', ended: false }, [])
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  steps.length = 0
+  worker.want({ kind: 'in', capture }, ['10.0.0.1'])
+  await worker.settled(1000)
+  expect(steps).toEqual(['add', 'capture', 'probes', 'advertise'])
+  worker.want({ kind: 'out', ended: true }, [])
+  await worker.settled(1000)
+})
+
+test('a refusal is reported and tried again; nothing is captured before ztunnel agrees', async () => {
+  const { steps, given, worker } = world()
+  given.addErrors = ['no certificate']
+  worker.want({ kind: 'in', capture }, ['10.0.0.1'])
+  await worker.settled(2000)
+  expect(steps.slice(0, 3)).toEqual(['add fails', 'failed: no certificate', 'add'])
+  worker.want({ kind: 'out', ended: true }, [])
+  await worker.settled(1000)
+})
+
+test('tells who waits why it did not come about in time', async () => {
+  const { given, worker } = world()
+  given.present = false
+  worker.want({ kind: 'in', capture }, [])
+  await expect(worker.settled(50)).rejects.toThrow(/namespace of pod shop\/web .* is not there/)
+  worker.want({ kind: 'out', ended: true }, [])
+  await worker.settled(1000)
+})
+
+test('the same wish changes nothing, a new probe port does', async () => {
+  const { steps, worker } = world()
+  worker.want({ kind: 'in', capture }, ['10.0.0.1'])
+  await worker.settled(1000)
+  steps.length = 0
+  worker.want({ kind: 'in', capture }, ['10.0.0.1'])
+  await worker.settled(1000)
+  expect(steps).toEqual([])
+  worker.want({ kind: 'in', capture: { ...capture, probePorts: [81] } }, ['10.0.0.1'])
+  await worker.settled(1000)
+  expect(steps).toEqual(['add', 'capture', 'probes', 'advertise'])
+  worker.want({ kind: 'out', ended: true }, [])
+  await worker.settled(1000)
+})
+
+test('a pod that a former run has taken in is led out', async () => {
+  const { steps, given, worker } = world()
+  given.captured = true
+  worker.resume()
+  worker.want({ kind: 'out', ended: false }, ['10.0.0.1'])
+  await worker.settled(1000)
+  expect(steps).toEqual(['withdraw', 'release', 'del', 'clear'])
+  closeFd(openNamespace('/proc/self/ns/net'))
+})
