@@ -6,7 +6,7 @@ import { parseSpiffe } from '@wishbone/core/identity'
 import type { WorkloadCertificate } from '../certificates/certificate.ts'
 import { handshake } from './handshake.ts'
 import { peerUris } from './peer.ts'
-import { chainError } from './verify.ts'
+import { chainError, finishServer } from './verify.ts'
 
 export interface AcceptTlsOptions {
   /** Of the workload that the connection is for; ask for it anew for every connection. */
@@ -37,7 +37,10 @@ export async function acceptTls(socket: net.Socket, options: AcceptTlsOptions): 
     at: 'downstream',
     timeoutMs: options.timeoutMs ?? 10_000,
     ...(options.signal && { signal: options.signal }),
-    check: () => checkClient(secure, options.trustDomain),
+    check: () => {
+      checkClient(secure, options.trustDomain)
+      finishServer(secure)
+    },
   })
 }
 

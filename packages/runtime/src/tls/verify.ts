@@ -1,5 +1,6 @@
-// Whether OpenSSL found the peer's chain good. The one place that asks the handle: node:tls answers this in public only for
-// clients and for sockets that a tls.Server has accepted.
+// What tls.Server does to a socket that it accepts, for sockets that have no tls.Server (each of ours has a certificate of its own):
+// ask OpenSSL whether the peer's chain is good, and make TLS errors from then on errors of the socket. The one place that touches
+// these internals of node:tls; where they are missing, nothing is accepted.
 import type { TLSSocket } from 'node:tls'
 
 interface VerifyingHandle {
@@ -13,4 +14,18 @@ export function chainError(socket: TLSSocket): Error | undefined {
     return new Error('the TLS connection is gone, or this Node cannot tell')
   if (socket.getPeerX509Certificate() === undefined) return new Error('the peer has sent no certificate')
   return handle.verifyError() ?? undefined
+}
+
+interface ServerInternals {
+  secureConnecting: boolean
+  _releaseControl(): boolean
+}
+
+/** Ends the handshake phase of a server's socket. Throws if it is over already or this Node cannot. */
+export function finishServer(socket: TLSSocket): void {
+  const internals = socket as unknown as Partial<ServerInternals>
+  if (typeof internals._releaseControl !== 'function' || !internals._releaseControl()) {
+    throw new Error('the TLS connection cannot be handed over')
+  }
+  internals.secureConnecting = false
 }
