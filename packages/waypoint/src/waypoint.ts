@@ -1,8 +1,9 @@
 // The waypoint or gateway as one object: what it is told (state and resources), where it accepts, how it ends.
 // Lifecycle: created → started (ports open as the table says) → draining (no new connections; GOAWAY; open requests go on)
 // → closed.
-import { formatBaggage, baggageOf } from '@wishbone/core/hbone'
+
 import { MeshError } from '@wishbone/core/errors'
+import { baggageOf, formatBaggage } from '@wishbone/core/hbone'
 import type { MeshState, Workload } from '@wishbone/core/mesh'
 import type { WorkloadCertificate } from '@wishbone/runtime/certificates'
 import { HbonePool } from '@wishbone/runtime/hbone'
@@ -131,10 +132,7 @@ export class Waypoint {
     const certificates = new Certificates((name) => store.certificate(name), log)
     const bindPort = options.bindPort ?? ((port: number) => port)
     const gateway = new Gateway({ table, accept, certificates, host, bindPort, log })
-    const meshServer =
-      mesh === undefined
-        ? undefined
-        : new MeshServer({ host, table, state, accept, log, ...mesh })
+    const meshServer = mesh === undefined ? undefined : new MeshServer({ host, table, state, accept, log, ...mesh })
     const waypoint = new Waypoint(options, { pool, forwarder, passthrough, app, gateway, mesh: meshServer, draining })
     waypoint.#meshPort = await meshServer?.listen()
     store.onChange((next) => {
@@ -183,7 +181,8 @@ export class Waypoint {
     const meshDrained = this.#mesh?.drain()
     this.#app.drain()
     const until = performance.now() + limitMs
-    while (this.active > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, drainPollMs))
+    while (this.active > 0 && performance.now() < until)
+      await new Promise((resolve) => setTimeout(resolve, drainPollMs))
     // What was answered last may still be on its way.
     this.#app.drain()
     if (meshDrained !== undefined)
@@ -211,7 +210,10 @@ export class Waypoint {
 function openTunnelOf({ mesh }: WaypointOptions, pool: HbonePool): OpenTunnel {
   if (mesh === undefined)
     return async ({ label }) => {
-      throw new MeshError('certificate-unavailable', `${label} is reached by a tunnel only, and this proxy has no certificate`)
+      throw new MeshError(
+        'certificate-unavailable',
+        `${label} is reached by a tunnel only, and this proxy has no certificate`,
+      )
     }
   const baggage = () => {
     const self = mesh.self()

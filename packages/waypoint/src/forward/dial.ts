@@ -10,7 +10,11 @@ import type { Target } from './target.ts'
 /** Opens a stream in an HBONE tunnel to the target, with our own certificate. */
 export type OpenTunnel = (target: Target, headers: Readonly<Record<string, string>>) => Promise<Duplex>
 
-export type Dialler = (target: Target, alpn: readonly string[], headers?: Readonly<Record<string, string>>) => Promise<Duplex>
+export type Dialler = (
+  target: Target,
+  alpn: readonly string[],
+  headers?: Readonly<Record<string, string>>,
+) => Promise<Duplex>
 
 export interface DiallerOptions {
   readonly openTunnel: OpenTunnel
@@ -20,7 +24,8 @@ export interface DiallerOptions {
 /** The dialler rejects with a MeshError that names the target. */
 export function createDialler({ openTunnel, connectTimeoutMs }: DiallerOptions): Dialler {
   return async (target, alpn, headers = {}) => {
-    const stream = target.tunnel === null ? await connectTcp(target, connectTimeoutMs) : await openTunnel(target, headers)
+    const stream =
+      target.tunnel === null ? await connectTcp(target, connectTimeoutMs) : await openTunnel(target, headers)
     return target.tls === undefined ? stream : secure(stream, target, target.tls, alpn, connectTimeoutMs)
   }
 }
@@ -30,7 +35,12 @@ function connectTcp({ host, port }: Target, timeoutMs: number): Promise<net.Sock
   const socket = net.connect({ host, port, noDelay: true, allowHalfOpen: true, keepAlive: true })
   const timer = setTimeout(() => {
     socket.destroy()
-    reject(new MeshError('connect-timeout', `${host}:${port} did not answer in ${timeoutMs} ms`, { at: 'upstream', retry: 'yes' }))
+    reject(
+      new MeshError('connect-timeout', `${host}:${port} did not answer in ${timeoutMs} ms`, {
+        at: 'upstream',
+        retry: 'yes',
+      }),
+    )
   }, timeoutMs)
   const onError = (cause: Error) => {
     clearTimeout(timer)

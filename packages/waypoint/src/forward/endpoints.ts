@@ -41,7 +41,8 @@ export class Endpoints {
 
   /** One endpoint. `port` is used where the upstream has none of its own. @throws MeshError */
   pick(upstream: Upstream, port: number, avoid?: ReadonlySet<Target>): Target {
-    if (upstream.kind === 'workload') return this.#workloadTarget(upstream.uid, upstream.port || port, upstream.protocol)
+    if (upstream.kind === 'workload')
+      return this.#workloadTarget(upstream.uid, upstream.port || port, upstream.protocol)
     const picker = this.#pickerOf(upstream)
     const target = picker.pick(this.#options.now(), this.#options.random, avoid)
     if (target !== undefined) return target
@@ -90,8 +91,10 @@ export class Endpoints {
     const { state } = this.#options
     const found = state.resolveGateway(service.waypoint!)
     const address = service.addresses[0]
-    const authority = address === undefined ? `${service.hostname}:${port}` : formatSocketAddress(formatIp(address.address), port)
-    const waypoints = found === undefined ? [] : found.kind === 'workload' ? [found.workload] : this.#workloadsOf(found.service)
+    const authority =
+      address === undefined ? `${service.hostname}:${port}` : formatSocketAddress(formatIp(address.address), port)
+    const waypoints =
+      found === undefined ? [] : found.kind === 'workload' ? [found.workload] : this.#workloadsOf(found.service)
     if (waypoints.length === 0)
       throw new MeshError('waypoint-unavailable', `the waypoint of ${service.hostname} has no ready endpoint`, {
         at: 'upstream',
@@ -106,13 +109,18 @@ export class Endpoints {
   }
 
   #workloadsOf(service: Service): readonly Workload[] {
-    return candidatesOf(service, this.#options.state.endpointsOf(service), this.#facts()).map(({ workload }) => workload)
+    return candidatesOf(service, this.#options.state.endpointsOf(service), this.#facts()).map(
+      ({ workload }) => workload,
+    )
   }
 
   #workloadTarget(uid: string, port: number, protocol: Protocol): Target {
     const workload = this.#options.state.workloadByUid(uid)
     if (workload === undefined)
-      throw new MeshError('workload-unknown', `workload ${uid} is not known`, { at: 'upstream', hint: 'was the pod deleted?' })
+      throw new MeshError('workload-unknown', `workload ${uid} is not known`, {
+        at: 'upstream',
+        hint: 'was the pod deleted?',
+      })
     return this.#target(workload, port, { service: undefined, tls: undefined, protocol })
   }
 
@@ -125,9 +133,7 @@ export class Endpoints {
     const host = ip === undefined ? workload.hostname : formatIp(ip)
     const label = formatSocketAddress(host, port)
     const isTunnelled = workload.tunnelProtocol === proto.TunnelProtocol.HBONE && ip !== undefined
-    const tunnel = isTunnelled
-      ? { authority: label, expectedIdentities: [formatSpiffe(identityOf(workload))] }
-      : null
+    const tunnel = isTunnelled ? { authority: label, expectedIdentities: [formatSpiffe(identityOf(workload))] } : null
     const { tls } = context
     return {
       key: `${workload.uid}|${label}|${tunnel === null ? 'tcp' : tunnel.expectedIdentities[0]}|${tls === undefined ? '' : JSON.stringify([tls.hostname, tls.caPem, tls.systemCa, tls.subjectAltNames])}`,

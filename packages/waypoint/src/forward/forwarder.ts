@@ -1,6 +1,7 @@
 // The pools of connections to all endpoints. A pool that was not used for a while is closed.
-import type { Exchange, ExchangeHandler, UpstreamRequest } from './exchange.ts'
+
 import type { Dialler } from './dial.ts'
+import type { Exchange, ExchangeHandler, UpstreamRequest } from './exchange.ts'
 import { Http1Pool } from './http1.ts'
 import { Http2Pool } from './http2.ts'
 import type { Target } from './target.ts'

@@ -3,7 +3,13 @@ import type { Duplex } from 'node:stream'
 import { MeshError } from '@wishbone/core/errors'
 import type { HeaderList } from '@wishbone/core/filters'
 import { type Dispatcher, Pool } from 'undici'
-import { type Exchange, type ExchangeFailure, type ExchangeHandler, isConnectionHeader, type UpstreamRequest } from './exchange.ts'
+import {
+  type Exchange,
+  type ExchangeFailure,
+  type ExchangeHandler,
+  isConnectionHeader,
+  type UpstreamRequest,
+} from './exchange.ts'
 
 const idleConnectionMs = 30_000
 const maxHeaderBytes = 65_536
@@ -111,7 +117,10 @@ class Http1Exchange implements Exchange, Dispatcher.DispatchHandler {
     if (!this.#done && !this.#handler.onData(chunk)) controller.pause()
   }
 
-  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: Record<string, string | string[] | undefined>): void {
+  onResponseEnd(
+    _controller: Dispatcher.DispatchController,
+    trailers: Record<string, string | string[] | undefined>,
+  ): void {
     if (!this.#finish()) return
     const list = listOf(trailers)
     this.#handler.onEnd(list.length > 0 ? list : null)
@@ -154,7 +163,11 @@ function failureOf(error: Error & { readonly code?: string }, reusedConnection: 
     case 'ECONNRESET':
     case 'EPIPE': {
       const message = 'the backend closed the connection before its response was complete'
-      return { kind: 'reset', error: new MeshError('backend-reset', message, { at: 'upstream', cause: error }), reusedConnection }
+      return {
+        kind: 'reset',
+        error: new MeshError('backend-reset', message, { at: 'upstream', cause: error }),
+        reusedConnection,
+      }
     }
     default: {
       const mesh = new MeshError('backend-protocol', 'the response is not valid HTTP', { at: 'upstream', cause: error })

@@ -2,7 +2,13 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node:http2'
 import { MeshError } from '@wishbone/core/errors'
 import type { HeaderList } from '@wishbone/core/filters'
-import { type Exchange, type ExchangeFailure, type ExchangeHandler, isConnectionHeader, type UpstreamRequest } from './exchange.ts'
+import {
+  type Exchange,
+  type ExchangeFailure,
+  type ExchangeHandler,
+  isConnectionHeader,
+  type UpstreamRequest,
+} from './exchange.ts'
 
 const endStreamFlag = constants.NGHTTP2_FLAG_END_STREAM
 
@@ -36,7 +42,11 @@ export class Http2Exchange implements Exchange {
       this.fail(
         sessionGone
           ? { kind: 'connect', error: reset('the session ended before the request', cause), reusedConnection }
-          : { kind: 'request', error: new MeshError('bad-request', 'the request cannot be sent', { at: 'downstream', cause }), reusedConnection },
+          : {
+              kind: 'request',
+              error: new MeshError('bad-request', 'the request cannot be sent', { at: 'downstream', cause }),
+              reusedConnection,
+            },
       )
       return
     }

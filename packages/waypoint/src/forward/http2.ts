@@ -3,8 +3,8 @@
 import http2 from 'node:http2'
 import type { Duplex } from 'node:stream'
 import { MeshError } from '@wishbone/core/errors'
-import { Http2Exchange } from './http2-exchange.ts'
 import type { Exchange, ExchangeHandler, UpstreamRequest } from './exchange.ts'
+import { Http2Exchange } from './http2-exchange.ts'
 
 const maxStreamsPerSession = 100
 const idleSessionMs = 60_000

@@ -1,7 +1,8 @@
 // Where one request goes: an address, and how to get there.
-import type { EndpointLoad } from '@wishbone/core/picker'
-import type { Service, Workload } from '@wishbone/core/mesh'
+
 import type { IpBytes } from '@wishbone/core/ip'
+import type { Service, Workload } from '@wishbone/core/mesh'
+import type { EndpointLoad } from '@wishbone/core/picker'
 import type { Protocol, UpstreamTls } from '../compile/index.ts'
 
 export interface Target {

@@ -31,7 +31,12 @@ export function createOpenTunnel({ pool, certificate, connectTimeoutMs, baggage 
         connectTls(socket, { certificate: own, expectedIdentities: tunnel.expectedIdentities, signal }),
       )
     const self = baggage()
-    const stream = await pool.connect(key, tunnel.authority, self === '' ? headers : { baggage: self, ...headers }, dial)
+    const stream = await pool.connect(
+      key,
+      tunnel.authority,
+      self === '' ? headers : { baggage: self, ...headers },
+      dial,
+    )
     return toDuplex(stream)
   }
 }

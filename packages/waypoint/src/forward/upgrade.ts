@@ -9,7 +9,12 @@ import { isConnectionHeader, type UpstreamRequest } from './exchange.ts'
 export type UpgradeAnswer =
   | { readonly kind: 'switched'; readonly headers: HeaderList; readonly stream: Duplex; readonly head: Buffer }
   /** An ordinary response; `body` is to be read. */
-  | { readonly kind: 'response'; readonly status: number; readonly headers: HeaderList; readonly body: http.IncomingMessage }
+  | {
+      readonly kind: 'response'
+      readonly status: number
+      readonly headers: HeaderList
+      readonly body: http.IncomingMessage
+    }
 
 /** Sends the request on `stream` and takes the first answer. Rejects with a MeshError. */
 export function requestUpgrade(
@@ -40,7 +45,9 @@ export function requestUpgrade(
   )
   outgoing.on('error', (cause) => {
     stream.destroy()
-    reject(new MeshError('backend-reset', 'the backend closed the connection before it answered', { at: 'upstream', cause }))
+    reject(
+      new MeshError('backend-reset', 'the backend closed the connection before it answered', { at: 'upstream', cause }),
+    )
   })
   outgoing.end()
   return promise

@@ -9,11 +9,11 @@ import type { Endpoints } from '../forward/endpoints.ts'
 import type { Target } from '../forward/target.ts'
 import type { Authorizer } from '../pipeline/authorize.ts'
 import { chooseBackend } from '../pipeline/weights.ts'
-import { type Connection, sourceNamespace } from '../server/connection.ts'
+import type { TcpMetrics } from '../report/tcp.ts'
 import { serverNameOf } from '../server/classify.ts'
+import { type Connection, sourceNamespace } from '../server/connection.ts'
 import { peek } from '../server/peek.ts'
 import { type Join, joinStreams } from './join.ts'
-import type { TcpMetrics } from '../report/tcp.ts'
 
 const maxTries = 3
 const clientHelloMs = 10_000

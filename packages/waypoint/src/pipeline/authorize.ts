@@ -2,7 +2,7 @@
 // given to (as that workload's ztunnel would), and those that target the listener.
 import { authorize, type ConnectionFacts } from '@wishbone/core/authorization'
 import { MeshError } from '@wishbone/core/errors'
-import { isMissing, type Authorization, type MeshState, type Workload } from '@wishbone/core/mesh'
+import { type Authorization, isMissing, type MeshState, type Workload } from '@wishbone/core/mesh'
 import type { ListenerTable } from '../compile/index.ts'
 import type { Target } from '../forward/target.ts'
 import type { Connection } from '../server/connection.ts'

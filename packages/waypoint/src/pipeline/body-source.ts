@@ -1,7 +1,7 @@
 // Where a try gets the request's body from: nothing, bytes that are in memory, or the client's stream.
 import type { Readable } from 'node:stream'
 import { RequestBody } from './body.ts'
-import { hasBody, type Head, type IncomingRequest } from './head.ts'
+import { type Head, hasBody, type IncomingRequest } from './head.ts'
 import type { Responder } from './responder.ts'
 
 /** Bodies of a known length up to this are read before the first try: one write, and any number of tries. */

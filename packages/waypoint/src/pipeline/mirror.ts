@@ -1,6 +1,7 @@
 // Copies of a request for mirror backends. Their answers are read and thrown away; their failures are counted, not seen.
-import { createSampler, type HeaderList } from '@wishbone/core/filters'
+
 import { MeshError } from '@wishbone/core/errors'
+import { createSampler, type HeaderList } from '@wishbone/core/filters'
 import type { Filters, Mirror } from '../compile/index.ts'
 import type { ExchangeHandler } from '../forward/exchange.ts'
 import type { RequestRun } from './run.ts'
@@ -37,7 +38,8 @@ async function send(
   const body = copy ?? run.body.mirror()
   try {
     const target = services.endpoints.pick(backend, context.connection.port)
-    if (context.connection.destination.kind === 'waypoint') await services.authorizer.forTarget(target, context.connection)
+    if (context.connection.destination.kind === 'waypoint')
+      await services.authorizer.forTarget(target, context.connection)
     const { promise, resolve } = Promise.withResolvers<void>()
     const handler: ExchangeHandler = {
       onInformational() {},

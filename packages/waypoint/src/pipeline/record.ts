@@ -52,7 +52,12 @@ export function newRecord(context: RequestContext, services: PipelineServices): 
 }
 
 /** A request that a plugin answered. */
-export function reportForeign(services: PipelineServices, context: RequestContext, responder: Responder, status: number): void {
+export function reportForeign(
+  services: PipelineServices,
+  context: RequestContext,
+  responder: Responder,
+  status: number,
+): void {
   const record = newRecord(context, services)
   record.status = status
   record.detail = 'plugin'

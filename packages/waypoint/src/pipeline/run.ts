@@ -2,7 +2,7 @@
 // deciding → (delayed) → trying ⇄ waiting → streaming → done. `#cancelled` is set when the client went away or the
 // route's time is over; every wait ends then, and so does the current try.
 import { MeshError } from '@wishbone/core/errors'
-import { corsHeaders, getHeader, type HeaderList, applyHeaderModifier, setHeader } from '@wishbone/core/filters'
+import { applyHeaderModifier, corsHeaders, getHeader, type HeaderList, setHeader } from '@wishbone/core/filters'
 import { type AttemptFailure, decideRetry, type RetryFacts, retryDelayMs } from '@wishbone/core/retry'
 import type { Backend, Filters, Rule, Upstream } from '../compile/index.ts'
 import type { Target } from '../forward/target.ts'
@@ -132,7 +132,8 @@ export class RequestRun implements AttemptHooks {
         method: this.context.head.method,
         ...to,
         body: this.body.open(),
-        acceptsTrailers: version === 2 ? this.isGrpc || this.context.head.acceptsTrailers : this.context.head.acceptsTrailers,
+        acceptsTrailers:
+          version === 2 ? this.isGrpc || this.context.head.acceptsTrailers : this.context.head.acceptsTrailers,
       })
       const outcome = await attempt.outcome
       clearTimeout(timer)
@@ -147,7 +148,8 @@ export class RequestRun implements AttemptHooks {
 
   async #beforeNextTry(rule: Rule, backend: Upstream, outcome: AttemptOutcome & { kind: 'failed' }): Promise<void> {
     const facts = this.#retryFacts(backend)
-    if (decideRetry(rule.retry, outcome.failure, facts) === 'no') throw outcome.error ?? new MeshError('internal', 'no retry')
+    if (decideRetry(rule.retry, outcome.failure, facts) === 'no')
+      throw outcome.error ?? new MeshError('internal', 'no retry')
     const waitMs = retryDelayMs(rule.retry, outcome.failure, facts, this.services.random)
     if (waitMs > 0) await this.#sleep(waitMs)
   }
@@ -205,7 +207,11 @@ export class RequestRun implements AttemptHooks {
     const cors = this.#backendFilters?.cors ?? filters?.cors
     const origin = cors === undefined ? undefined : this.context.head.header('origin')
     // An answer to a preflight has them already.
-    if (cors !== undefined && origin !== undefined && getHeader(headers, 'access-control-allow-methods') === undefined) {
+    if (
+      cors !== undefined &&
+      origin !== undefined &&
+      getHeader(headers, 'access-control-allow-methods') === undefined
+    ) {
       const list = corsHeaders(cors, origin)
       for (let i = 0; i < list.length; i += 2) setHeader(headers, list[i]!, list[i + 1]!)
     }
@@ -220,7 +226,10 @@ export class RequestRun implements AttemptHooks {
 
   #setDeadline(limitMs: number): void {
     this.#deadline = setTimeout(
-      () => this.#cancel(new MeshError('request-timeout', `the request took longer than ${limitMs} ms`, { at: 'upstream' })),
+      () =>
+        this.#cancel(
+          new MeshError('request-timeout', `the request took longer than ${limitMs} ms`, { at: 'upstream' }),
+        ),
       limitMs,
     )
   }
@@ -263,7 +272,11 @@ export class RequestRun implements AttemptHooks {
 
   #fail(error: MeshError): void {
     this.record.error = error
-    if (error.code === 'internal') this.services.log.error('a request failed inside the proxy', { error: error.describe(), stack: (error.cause as Error)?.stack ?? error.stack })
+    if (error.code === 'internal')
+      this.services.log.error('a request failed inside the proxy', {
+        error: error.describe(),
+        stack: (error.cause as Error)?.stack ?? error.stack,
+      })
     if (this.responder.closed) return
     try {
       if (this.responder.started) this.responder.reset()
@@ -277,7 +290,9 @@ export class RequestRun implements AttemptHooks {
   #onClosed(complete: boolean): void {
     const { record } = this
     if (!complete) {
-      const error = new MeshError('client-closed', 'the client went away before the response was complete', { at: 'downstream' })
+      const error = new MeshError('client-closed', 'the client went away before the response was complete', {
+        at: 'downstream',
+      })
       record.error ??= error
       this.#cancel(error)
     }

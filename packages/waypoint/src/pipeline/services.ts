@@ -1,7 +1,7 @@
 // What the pipeline is handed.
 import type { Logger } from '@wishbone/runtime/log'
-import type { Endpoints } from '../forward/endpoints.ts'
 import type { Dialler } from '../forward/dial.ts'
+import type { Endpoints } from '../forward/endpoints.ts'
 import type { Forwarder } from '../forward/forwarder.ts'
 import type { Authorizer } from './authorize.ts'
 import type { RequestContext } from './context.ts'

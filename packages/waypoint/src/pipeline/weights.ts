@@ -30,6 +30,7 @@ function begin(backends: readonly Backend[], random: () => number): Shares {
   const total = backends.reduce((sum, { weight }) => sum + weight, 0)
   const state = { total, current: backends.map(() => 0) }
   shares.set(backends, state)
-  if (total > 0) for (let steps = Math.floor(random() * Math.min(total, 100)); steps > 0; steps--) chooseBackend(backends, random)
+  if (total > 0)
+    for (let steps = Math.floor(random() * Math.min(total, 100)); steps > 0; steps--) chooseBackend(backends, random)
   return state
 }

@@ -37,7 +37,9 @@ export function parseStaticConfig(text: string): StaticConfig {
     routes: read('routes', (value) => fromJson(l7.RouteSchema, value)),
     tcpRoutes: read('tcpRoutes', (value) => fromJson(l7.TcpRouteSchema, value)),
     certificates: read('certificates', (value) => fromJson(l7.CertificateSchema, value)),
-    addresses: read('addresses', (value) => create(workload.AddressSchema, fromJson(workload.AddressSchema, withBytes(value)))),
+    addresses: read('addresses', (value) =>
+      create(workload.AddressSchema, fromJson(workload.AddressSchema, withBytes(value))),
+    ),
     authorizations: read('authorizations', (value) => fromJson(security.AuthorizationSchema, withBytes(value))),
   }
 }

@@ -129,7 +129,9 @@ function labelsOf(
 
 function samplesOf(name: string, { labels, requests }: Series, histogram: HistogramSeries): Sample[] {
   const samples: Sample[] = []
-  histogram.forEachBucket((le, value) => samples.push({ metricName: `${name}_bucket`, labels: { ...labels, le }, value }))
+  histogram.forEachBucket((le, value) =>
+    samples.push({ metricName: `${name}_bucket`, labels: { ...labels, le }, value }),
+  )
   samples.push({ metricName: `${name}_sum`, labels, value: histogram.sum })
   samples.push({ metricName: `${name}_count`, labels, value: requests })
   return samples

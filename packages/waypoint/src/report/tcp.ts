@@ -10,7 +10,11 @@ import type { Connection } from '../server/connection.ts'
 import { sourceOf } from './source.ts'
 
 export interface TcpMetrics {
-  opened(connection: Connection, listener: ListenerTable, target: Target): { closed(result: JoinResult, durationMs: number): void }
+  opened(
+    connection: Connection,
+    listener: ListenerTable,
+    target: Target,
+  ): { closed(result: JoinResult, durationMs: number): void }
   refused(connection: Connection, listener: ListenerTable, error: MeshError): void
 }
 

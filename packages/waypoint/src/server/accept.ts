@@ -6,7 +6,7 @@ import { isTcpOnly, type ListenerTable } from '../compile/index.ts'
 import type { Passthrough } from '../l4/passthrough.ts'
 import type { App } from './app.ts'
 import { bindConnection, type Connection, sourceNamespace } from './connection.ts'
-import { sniff, type SniffResult } from './sniff.ts'
+import { type SniffResult, sniff } from './sniff.ts'
 
 /** A client of a protocol that is not known has this long to speak before the server is asked to. */
 const serverFirstMs = 100
@@ -44,11 +44,13 @@ export function createAcceptor({ app, passthrough, log }: AcceptOptions): Accept
   }
   return (stream, connection, listener) => {
     bindConnection(stream, connection)
-    const onError = (error: Error) => log.debug('a connection failed', { error: error.message, client: connection.clientIp })
+    const onError = (error: Error) =>
+      log.debug('a connection failed', { error: error.message, client: connection.clientIp })
     stream.on('error', onError)
     const namespace = sourceNamespace(connection)
     const { protocol } = listener
-    if (protocol === 'tcp' || isTcpOnly(listener, namespace)) return passthrough.carry(stream, connection, listener, protocol === 'tls')
+    if (protocol === 'tcp' || isTcpOnly(listener, namespace))
+      return passthrough.carry(stream, connection, listener, protocol === 'tls')
     if (protocol === 'tls') return passthrough.carry(stream, connection, listener, true)
     const speaksFirst = protocol === 'http' || protocol === 'http2' || listener.bound.kind === 'gateway'
     sniff(stream, { timeoutMs: speaksFirst ? clientFirstMs : serverFirstMs }).then(

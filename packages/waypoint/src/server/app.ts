@@ -3,14 +3,14 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Http2ServerResponse } from 'node:http2'
 import type { Duplex } from 'node:stream'
-import fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from '@wishbone/runtime/log'
+import fastify, { type FastifyInstance } from 'fastify'
 import type { RouteTable } from '../compile/index.ts'
 import type { RequestContext } from '../pipeline/context.ts'
 import type { IncomingRequest } from '../pipeline/head.ts'
+import { reportForeign } from '../pipeline/record.ts'
 import { Http1Responder, Http2Responder, type Responder } from '../pipeline/responder.ts'
 import { RequestRun } from '../pipeline/run.ts'
-import { reportForeign } from '../pipeline/record.ts'
 import type { PipelineServices } from '../pipeline/services.ts'
 import type { UpgradeRequest } from '../pipeline/upgrade.ts'
 import { connectionOf } from './connection.ts'
@@ -51,13 +51,16 @@ const upgrades = new WeakMap<IncomingMessage, UpgradeRequest>()
 export async function createApp({ table, services, log, isDraining, plugins }: AppOptions): Promise<App> {
   let active = 0
   let serve: (request: IncomingMessage, response: ServerResponse) => void = () => {}
-  const responderFor = (request: IncomingRequest, response: ServerResponse | Http2ServerResponse, upgrades = false): Responder =>
+  const responderFor = (
+    request: IncomingRequest,
+    response: ServerResponse | Http2ServerResponse,
+    upgrades = false,
+  ): Responder =>
     'stream' in request
       ? new Http2Responder(request, response as Http2ServerResponse)
       : new Http1Responder(request, response as ServerResponse, () => upgrades || isDraining())
   const app = fastify({
     logger: false,
-    disableRequestLogging: true,
     genReqId: () => '',
     exposeHeadRoutes: false,
     return503OnClosing: false,
@@ -89,7 +92,10 @@ export async function createApp({ table, services, log, isDraining, plugins }: A
   })
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     log.warn('a hook of a plugin failed', { error: error.message, path: request.url })
-    return reply.code(error.statusCode ?? 500).type('text/plain').send(`${error.message}\n`)
+    return reply
+      .code(error.statusCode ?? 500)
+      .type('text/plain')
+      .send(`${error.message}\n`)
   })
   const handle = (request: { raw: unknown; wishbone: RequestContext }, reply: { hijack(): unknown; raw: unknown }) => {
     reply.hijack()

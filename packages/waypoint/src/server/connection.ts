@@ -1,8 +1,9 @@
 // What is known of the connection that requests arrive on: who the client is, and where it wanted to go.
+
+import type { Duplex } from 'node:stream'
 import type { Baggage } from '@wishbone/core/hbone'
 import type { SpiffeId } from '@wishbone/core/identity'
 import type { IpBytes } from '@wishbone/core/ip'
-import type { Duplex } from 'node:stream'
 
 /** Where the connection was bound for. */
 export type Destination =

@@ -45,7 +45,8 @@ function listenerOf(
   { destination }: Connection,
   host: string,
 ): { readonly listener: ListenerTable | undefined; readonly misdirected: boolean } {
-  if (destination.kind === 'waypoint') return { listener: table.listeners.get(destination.listener), misdirected: false }
+  if (destination.kind === 'waypoint')
+    return { listener: table.listeners.get(destination.listener), misdirected: false }
   const port = table.ports.get(destination.port)
   if (port === undefined) return { listener: undefined, misdirected: false }
   const listener = selectListener(port, host)

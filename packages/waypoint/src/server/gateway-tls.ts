@@ -34,7 +34,11 @@ export function acceptGatewayTls(
     if (listener === undefined) return refuse('no listener has this server name', { serverName })
     const context = certificates.contextOf(listener.certificates)
     if (context === undefined) return refuse('the listener has no usable certificate', { listener: listener.name })
-    const secure = new tls.TLSSocket(socket, { isServer: true, secureContext: context, ALPNProtocols: ['h2', 'http/1.1'] })
+    const secure = new tls.TLSSocket(socket, {
+      isServer: true,
+      secureContext: context,
+      ALPNProtocols: ['h2', 'http/1.1'],
+    })
     const timer = setTimeout(() => refuse('the handshake took too long'), handshakeMs)
     secure.once('close', () => clearTimeout(timer))
     secure.on('error', (error) => refuse('the handshake or connection failed', { detail: error.message }))

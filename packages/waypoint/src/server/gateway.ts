@@ -1,6 +1,6 @@
 // A gateway's ports: they come and go with the configuration. Connections that are open stay when a port goes.
 import net from 'node:net'
-import tls from 'node:tls'
+import type tls from 'node:tls'
 import { canonicalIp, formatIp, parseIp } from '@wishbone/core/ip'
 import type { Logger } from '@wishbone/runtime/log'
 import type { RouteTable } from '../compile/index.ts'
@@ -109,7 +109,12 @@ export class Gateway {
 
 const noAddress = new Uint8Array(4)
 
-function connectionFrom(socket: net.Socket, destination: Destination, scheme: 'http' | 'https', port: number): Connection {
+function connectionFrom(
+  socket: net.Socket,
+  destination: Destination,
+  scheme: 'http' | 'https',
+  port: number,
+): Connection {
   const bytes = canonicalIp(parseIp(socket.remoteAddress ?? '') ?? noAddress)
   return {
     destination,

@@ -77,7 +77,12 @@ export function createHttp2Server(
   const server = http2.createServer({
     maxSessionMemory: 64,
     maxHeaderListPairs: maxHeaders,
-    settings: { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes, initialWindowSize: 1 << 20, enablePush: false },
+    settings: {
+      maxConcurrentStreams,
+      maxHeaderListSize: maxHeaderBytes,
+      initialWindowSize: 1 << 20,
+      enablePush: false,
+    },
   })
   server.on('request', onRequest)
   server.on('checkContinue', onRequest)

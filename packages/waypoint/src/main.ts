@@ -1,0 +1,146 @@
+// The program: configuration from the controller (or, with --config, from a file), an identity of its own, and the end.
+import { readFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { formatSpiffe } from '@wishbone/core/identity'
+import { MeshState } from '@wishbone/core/mesh'
+import { logLevelRoute, startAdmin, startStatusServers } from '@wishbone/runtime/admin'
+import { CaClient, CertificateManager } from '@wishbone/runtime/certificates'
+import { type ProgramContext, runProgram } from '@wishbone/runtime/lifecycle'
+import { createLogger, createSink } from '@wishbone/runtime/log'
+import { createMetrics } from '@wishbone/runtime/metrics'
+import { AdsClient } from '@wishbone/runtime/xds'
+import { configDump } from './program/dump.ts'
+import { pluginsFrom } from './program/plugins.ts'
+import { readWaypointSettings, type Settings } from './program/settings.ts'
+import { applyStaticConfig, parseStaticConfig } from './program/static-config.ts'
+import { subscriptions } from './program/subscriptions.ts'
+import { ResourceStore } from './state/store.ts'
+import { Waypoint } from './waypoint.ts'
+
+/** Kept for the end of streams and logs, out of what the pod is given to stop. */
+const drainReserveMs = 1_000
+
+const { values: args } = parseArgs({ options: { config: { type: 'string' } }, strict: false, allowPositionals: true })
+const settings = readWaypointSettings(process.env)
+const log = createLogger({ program: 'waypoint', format: settings.logFormat, level: settings.logLevel })
+await runProgram((context) => main(context, settings, args.config as string | undefined), {
+  log,
+  drainMs: settings.connectionTerminationDeadlineMs,
+})
+
+async function main(
+  { signal, log }: ProgramContext,
+  settings: Settings,
+  configFile: string | undefined,
+): Promise<AsyncDisposable> {
+  const metrics = createMetrics()
+  const state = new MeshState({ preferredNamespace: settings.podNamespace })
+  const store = new ResourceStore()
+  const self = () => state.workloadsByName(settings.podNamespace, settings.podName)[0]
+  const identity = formatSpiffe({
+    trustDomain: settings.trustDomain,
+    namespace: settings.podNamespace,
+    serviceAccount: settings.serviceAccount || 'default',
+  })
+  const ads = configFile === undefined ? adsClient(settings, store, state, log) : undefined
+  const certificates = configFile === undefined ? certificateManager(settings, log) : undefined
+  let waypoint: Waypoint | undefined
+  const pending = () => [
+    ...(ads?.pending() ?? []),
+    ...(certificates !== undefined && certificates.current(identity) === undefined
+      ? [`certificate of ${identity}`]
+      : []),
+    ...(waypoint?.pending() ?? ['listeners']),
+  ]
+  const status = await startStatusServers({
+    metrics,
+    ready: pending,
+    ports: { metrics: settings.metricsPort, ready: settings.readyPort },
+  })
+  const admin = await startAdmin({
+    port: settings.adminPort,
+    routes: {
+      'GET /config_dump': () => ({ json: configDump(store, state, waypoint, certificates) }),
+      'POST /logging': logLevelRoute(log),
+    },
+  })
+  if (configFile !== undefined) applyStaticConfig(parseStaticConfig(await readFile(configFile, 'utf8')), store, state)
+  void ads?.run(signal)
+  certificates?.prefetch(identity)
+  // Listeners open only with policies, routes and addresses at hand: nobody sees a half-configured proxy.
+  await ads?.whenReady
+  const { tracing, stopTracing } = await loadTracing(settings)
+  waypoint = await Waypoint.start({
+    state,
+    store,
+    log,
+    metrics,
+    accessLog: settings.accessLog ? createSink(1) : undefined,
+    host: settings.listenHost,
+    bindPort: (port) => port + settings.portOffset,
+    mesh:
+      certificates === undefined
+        ? undefined
+        : {
+            certificate: () => certificates.get(identity),
+            trustDomain: settings.trustDomain,
+            port: settings.hbonePort,
+            network: settings.network,
+            self,
+          },
+    ...(tracing === undefined ? {} : { trace: tracing }),
+    ...(settings.pluginsFolder === undefined ? {} : { plugins: pluginsFrom(settings.pluginsFolder, log) }),
+  })
+  log.info('the waypoint is up', { identity, hbonePort: waypoint.meshPort })
+  return {
+    async [Symbol.asyncDispose]() {
+      await waypoint.drain(Math.max(0, settings.connectionTerminationDeadlineMs - drainReserveMs))
+      await stopTracing()
+      certificates?.close()
+      await status[Symbol.asyncDispose]()
+      await admin[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function loadTracing({ otlpEndpoint, podName, podNamespace }: Settings) {
+  if (otlpEndpoint === undefined) return { tracing: undefined, stopTracing: async () => {} }
+  // The SDK costs start-up time and memory: only those who ask for traces load it.
+  const { startTracing } = await import('./report/tracing.ts')
+  const started = startTracing({ podName, podNamespace })
+  return { tracing: started.trace, stopTracing: started.stop }
+}
+
+function adsClient(settings: Settings, store: ResourceStore, state: MeshState, log: ProgramContext['log']): AdsClient {
+  const { podName, podNamespace, instanceIp, nodeName, clusterDomain, serviceAccount } = settings
+  return new AdsClient({
+    address: settings.xdsAddress,
+    rootCaFile: settings.xdsRootCa,
+    tokenFile: settings.authToken,
+    clusterId: settings.clusterId,
+    node: {
+      id: `waypoint~${instanceIp || '1.1.1.1'}~${podName}.${podNamespace}~${podNamespace}.svc.${clusterDomain}`,
+      metadata: {
+        NAME: podName,
+        NAMESPACE: podNamespace,
+        INSTANCE_IPS: instanceIp,
+        NODE_NAME: nodeName,
+        SERVICE_ACCOUNT: serviceAccount,
+      },
+    },
+    types: subscriptions(store, state),
+    log: log.child({ scope: 'xds' }),
+  })
+}
+
+function certificateManager(settings: Settings, log: ProgramContext['log']): CertificateManager {
+  const authority = new CaClient({
+    address: settings.caAddress,
+    rootCaFile: settings.caRootCa,
+    tokenFile: settings.authToken,
+    clusterId: settings.clusterId,
+    ttlSeconds: settings.secretTtlSeconds,
+    impersonate: false,
+  })
+  return new CertificateManager({ authority, log: log.child({ scope: 'ca' }) })
+}

@@ -1,0 +1,49 @@
+// The types on the configuration stream, each tied to where its resources go.
+
+import type { DescMessage, MessageShape } from '@bufbuild/protobuf'
+import { fromBinary } from '@bufbuild/protobuf'
+import type { MeshState } from '@wishbone/core/mesh'
+import { l7, security, typeUrls, workload } from '@wishbone/proto'
+import { type AdsType, adsType, type DecodedResource, type RejectedResource } from '@wishbone/runtime/xds'
+import type { ResourceStore } from '../state/store.ts'
+
+/** Policies before addresses, addresses before what routes to them: nothing is served that is not yet guarded. */
+export function subscriptions(store: ResourceStore, state: MeshState): readonly AdsType[] {
+  const pairs = <T>(resources: readonly DecodedResource<T>[]) =>
+    resources.map(({ name, value }) => [name, value] as const)
+  return [
+    wildcard(typeUrls.authorization, security.AuthorizationSchema, (resources, removed) =>
+      state.applyAuthorizations({ authorizations: pairs(resources), removed }),
+    ),
+    wildcard(typeUrls.address, workload.AddressSchema, (resources, removed) =>
+      state.apply({ addresses: pairs(resources), removed }),
+    ),
+    wildcard(typeUrls.certificate, l7.CertificateSchema, (resources, removed) => {
+      store.apply('certificates', pairs(resources), removed)
+      return []
+    }),
+    wildcard(typeUrls.route, l7.RouteSchema, (resources, removed) => {
+      store.apply('routes', pairs(resources), removed)
+      return []
+    }),
+    wildcard(typeUrls.tcpRoute, l7.TcpRouteSchema, (resources, removed) => {
+      store.apply('tcpRoutes', pairs(resources), removed)
+      return []
+    }),
+    wildcard(typeUrls.listener, l7.ListenerSchema, (resources, removed) => {
+      store.apply('listeners', pairs(resources), removed)
+      return []
+    }),
+  ]
+}
+
+function wildcard<D extends DescMessage>(
+  typeUrl: string,
+  schema: D,
+  apply: (
+    resources: readonly DecodedResource<MessageShape<D>>[],
+    removed: readonly string[],
+  ) => readonly RejectedResource[],
+): AdsType {
+  return adsType({ typeUrl, mode: 'wildcard', decode: (bytes) => fromBinary(schema, bytes), apply })
+}

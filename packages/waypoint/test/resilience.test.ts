@@ -1,0 +1,258 @@
+// Retries, timeouts, mirrors, drain, changing configuration, plugins.
+import http from 'node:http'
+import http2 from 'node:http2'
+import net from 'node:net'
+import { afterEach, expect, test } from 'vitest'
+import { backend, seconds, startWorld, to, type World } from './harness.ts'
+import { ask, type Backend, closedPort, echo, httpBackend, tcpBackend } from './servers.ts'
+
+let world: World | undefined
+const open: Backend[] = []
+
+afterEach(async () => {
+  await world?.waypoint.close()
+  world = undefined
+  for (const one of open.splice(0)) one.close()
+})
+
+async function serve(handler: http.RequestListener): Promise<Backend> {
+  const one = await httpBackend(handler)
+  open.push(one)
+  return one
+}
+
+test('HTTPRouteRetry: listed codes are tried again, others not, and a small body is sent anew', async () => {
+  const bodies: string[] = []
+  let failures = 0
+  let status = 500
+  const app = await serve((request, response) => {
+    let body = ''
+    request.on('data', (chunk) => {
+      body += chunk
+    })
+    request.on('end', () => {
+      bodies.push(body)
+      response.statusCode = failures-- > 0 ? status : 200
+      response.end('answer')
+    })
+  })
+  world = await startWorld({ app: [app.port] }, [{ backends: [to('app')], retry: { codes: [500], attempts: 3 } }])
+  const cases = [
+    [2, 500, 200, 3],
+    [4, 500, 500, 4],
+    [1, 503, 503, 1],
+  ] as const
+  for (const [fails, code, expected, tries] of cases) {
+    failures = fails
+    status = code
+    bodies.length = 0
+    const answer = await ask(world.port, {
+      method: 'POST',
+      body: 'x'.repeat(100),
+      headers: { host: 'h', 'content-length': 100 },
+    })
+    expect([answer.status, bodies.length]).toEqual([expected, tries])
+    expect(new Set(bodies)).toEqual(new Set(['x'.repeat(100)]))
+  }
+  failures = 1
+  status = 500
+  bodies.length = 0
+  const chunked = await ask(world.port, {
+    method: 'POST',
+    body: 'y'.repeat(2000),
+    headers: { host: 'h', 'transfer-encoding': 'chunked' },
+  })
+  expect([chunked.status, bodies]).toEqual([200, ['y'.repeat(2000), 'y'.repeat(2000)]])
+})
+
+test('a body that is too long to be kept is never sent twice', async () => {
+  let tries = 0
+  const app = await serve((request, response) => {
+    tries++
+    request.resume()
+    request.on('end', () => {
+      response.statusCode = 500
+      response.end()
+    })
+  })
+  world = await startWorld({ app: [app.port] }, [{ backends: [to('app')], retry: { codes: [500], attempts: 3 } }])
+  const answer = await ask(world.port, {
+    method: 'PUT',
+    body: Buffer.alloc(1 << 20),
+    headers: { host: 'h', 'transfer-encoding': 'chunked' },
+  })
+  expect([answer.status, tries]).toEqual([500, 1])
+})
+
+test('HTTPRouteRetryConnectionError: another endpoint takes over', async () => {
+  const good = await echo('good')
+  open.push(good)
+  world = await startWorld({ app: [await closedPort(), good.port] }, [
+    { backends: [to('app')], retry: { attempts: 100 } },
+  ])
+  for (let i = 0; i < 10; i++) expect((await ask(world.port)).status).toBe(200)
+  await world.setRoutes([{ backends: [to('app')] }])
+  for (let i = 0; i < 10; i++) expect((await ask(world.port, { method: 'POST', body: 'b' })).status).toBe(200)
+})
+
+test('HTTPRouteTimeoutRequest and BackendRequest: 504, and 0 is no limit', async () => {
+  const app = await serve((request, response) => {
+    setTimeout(() => response.end('late'), Number(/\d+/.exec(request.url!)?.[0] ?? 0))
+  })
+  world = await startWorld({ app: [app.port] }, [
+    {
+      matches: [{ path: { kind: { case: 'prefix', value: '/request' } } }],
+      backends: [to('app')],
+      timeouts: { request: seconds(100) },
+    },
+    {
+      matches: [{ path: { kind: { case: 'prefix', value: '/backend' } } }],
+      backends: [to('app')],
+      timeouts: { backendRequest: seconds(100) },
+    },
+    {
+      matches: [{ path: { kind: { case: 'prefix', value: '/off' } } }],
+      backends: [to('app')],
+      timeouts: { request: seconds(0) },
+    },
+  ])
+  expect((await ask(world.port, { path: '/request/1000' })).status).toBe(504)
+  expect((await ask(world.port, { path: '/backend/1000' })).status).toBe(504)
+  expect((await ask(world.port, { path: '/request/10' })).status).toBe(200)
+  expect((await ask(world.port, { path: '/off/200' })).status).toBe(200)
+})
+
+test('HTTPRouteRetryWithRequestTimeout: the whole time counts over all tries', async () => {
+  let tries = 0
+  const app = await serve((_request, response) => {
+    tries++
+    setTimeout(() => {
+      response.statusCode = 500
+      response.end()
+    }, 60)
+  })
+  world = await startWorld({ app: [app.port] }, [
+    {
+      backends: [to('app')],
+      timeouts: { request: seconds(100) },
+      retry: { codes: [500], attempts: 5, backoff: seconds(1) },
+    },
+  ])
+  expect((await ask(world.port)).status).toBe(504)
+  expect(tries).toBe(2)
+})
+
+test('HTTPRouteRequestMultipleMirrors and PercentageMirror: copies arrive with path, query and body; their answers do not matter', async () => {
+  const seen: string[] = []
+  const mirrorA = await serve((request, response) => {
+    let body = ''
+    request.on('data', (chunk) => {
+      body += chunk
+    })
+    request.on('end', () => {
+      seen.push(`a ${request.url} ${body.length}`)
+      response.statusCode = 500
+      response.end()
+    })
+  })
+  const mirrorB = await serve((request, response) => {
+    seen.push(`b ${request.url}`)
+    request.resume()
+    response.end()
+  })
+  const app = await echo('app')
+  open.push(app)
+  world = await startWorld({ app: [app.port], a: [mirrorA.port], b: [mirrorB.port] }, [
+    {
+      filters: [
+        { kind: { case: 'mirror', value: { backend: backend('a'), numerator: 1, denominator: 1 } } },
+        { kind: { case: 'mirror', value: { backend: backend('b'), numerator: 1, denominator: 4 } } },
+      ],
+      backends: [to('app')],
+    },
+  ])
+  for (let i = 0; i < 8; i++) expect((await ask(world.port, { path: `/m?${i}` })).status).toBe(200)
+  const body = 'z'.repeat(100_000)
+  const big = await ask(world.port, {
+    method: 'PUT',
+    path: '/big',
+    body,
+    headers: { host: 'h', 'content-length': body.length },
+  })
+  expect(JSON.parse(big.body).body.length).toBe(body.length)
+  await expect
+    .poll(() => seen.filter((line) => line.startsWith('a')).sort())
+    .toEqual(['a /big 100000', ...Array.from({ length: 8 }, (_, i) => `a /m?${i} 0`)].sort())
+  expect(seen.filter((line) => line.startsWith('b')).length).toBe(2)
+})
+
+test('drain: no new connections, open requests finish, HTTP/2 gets GOAWAY', async () => {
+  const app = await serve((_request, response) => void setTimeout(() => response.end('done'), 200))
+  world = await startWorld({ app: [app.port] }, [{ backends: [to('app')] }])
+  const session = http2.connect(`http://127.0.0.1:${world.port}`)
+  const goaway = new Promise<void>((resolve) => session.on('goaway', () => resolve()))
+  session.on('error', () => {})
+  const stream = session.request({ ':path': '/' })
+  const agent = new http.Agent({ keepAlive: true })
+  const one = ask(world.port, { agent })
+  await new Promise((resolve) => setTimeout(resolve, 60))
+  const drained = world.waypoint.drain(5_000)
+  const [answer] = await Promise.all([one, goaway, new Promise((resolve) => stream.on('response', resolve)), drained])
+  expect(answer).toMatchObject({ status: 200, body: 'done', headers: { connection: 'close' } })
+  await expect(ask(world.port)).rejects.toThrow()
+  agent.destroy()
+})
+
+test('listeners and routes change without a restart or a broken connection', async () => {
+  const app = await echo('app')
+  open.push(app)
+  world = await startWorld({ app: [app.port] }, [])
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  expect((await ask(world.port, { agent })).status).toBe(404)
+  await world.setRoutes([{ backends: [to('app')] }])
+  expect((await ask(world.port, { agent })).status).toBe(200)
+  world.store.apply('listeners', [], ['gateway/shop/gw/http'])
+  await world.waypoint.settled()
+  expect((await ask(world.port, { agent })).status).toBe(404)
+  await expect(ask(world.port)).rejects.toThrow()
+  agent.destroy()
+})
+
+test('a plugin sees the match, changes headers and can answer by itself', async () => {
+  const app = await echo('app')
+  open.push(app)
+  world = await startWorld({ app: [app.port] }, [{ name: 'HTTPRoute/shop/plugged/0', backends: [to('app')] }], {
+    async plugins(fastify) {
+      fastify.addHook('preHandler', async (request, reply) => {
+        const { head, match, requestHeaders } = request.wishbone
+        if (head.path === '/forbidden') return reply.code(401).send('who are you?')
+        if (match.kind === 'match') requestHeaders.push('x-route', match.rule.name)
+        request.wishbone.onResponse((_status, headers) => headers.push('x-plugin', request.url))
+        return undefined
+      })
+    },
+  })
+  const answer = await ask(world.port, {
+    path: '/x?y',
+    method: 'POST',
+    body: '{',
+    headers: { host: 'h', 'content-type': 'application/json' },
+  })
+  expect(answer.headers['x-plugin']).toBe('/x?y')
+  expect(JSON.parse(answer.body)).toMatchObject({ body: '{', headers: { 'x-route': 'HTTPRoute/shop/plugged/0' } })
+  expect(await ask(world.port, { path: '/forbidden' })).toMatchObject({ status: 401, body: 'who are you?' })
+  await expect.poll(() => world?.accessLog.map(({ status }) => status)).toEqual([200, 401])
+})
+
+test('a slow client is cut off without harm to others', async () => {
+  const app = await tcpBackend((socket) =>
+    socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')),
+  )
+  open.push(app)
+  world = await startWorld({ app: [app.port] }, [{ backends: [to('app')] }])
+  const half = net.connect(world.port, '127.0.0.1')
+  half.write('GET / HTTP/1.1\r\nHo')
+  half.end()
+  await new Promise((resolve) => half.once('close', resolve).resume())
+  expect((await ask(world.port)).body).toBe('ok')
+})
