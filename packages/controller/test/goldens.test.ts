@@ -84,6 +84,27 @@ describe('for every golden input', () => {
     }
   })
 
+  test('a field of a wrong type breaks nothing', () => {
+    const wrong = fc.constantFrom(null, 0, -1, '', 'x', [], {}, [null], [0], ['x'], [{}], true)
+    const mutated = fc.constantFrom(...goldens).chain(({ snapshot }) => {
+      const lists = Object.entries(snapshot).filter(([, value]) => Array.isArray(value) && value.length > 0)
+      return fc
+        .tuple(fc.constantFrom(...lists), fc.nat(), fc.array(fc.nat(), { minLength: 1, maxLength: 8 }), wrong)
+        .map(([[name, list], index, path, value]) => {
+          const copy = structuredClone(list) as Record<string, unknown>[]
+          const object = copy[index % copy.length]!
+          replaceAt(object, path, value)
+          return { ...snapshot, [name]: copy } as Snapshot
+        })
+    })
+    fc.assert(
+      fc.property(mutated, (snapshot) => {
+        encode(translate(snapshot, defaultSettings).mesh)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
   test('an object without a spec breaks no other', () => {
     for (const { snapshot } of goldens) {
       const whole = translate(snapshot, defaultSettings).mesh.workloads.size
@@ -100,6 +121,21 @@ describe('for every golden input', () => {
     }
   })
 })
+
+/** Walks down by the numbers, below spec, status or data, and replaces what is there. */
+function replaceAt(object: Record<string, unknown>, path: readonly number[], value: unknown): void {
+  const roots = ['spec', 'status', 'data', 'endpoints', 'ports'].filter((key) => key in object)
+  if (roots.length === 0) return
+  let at: Record<string, unknown> = object
+  let key = roots[path[0]! % roots.length]!
+  for (const step of path.slice(1)) {
+    const next = at[key]
+    if (next === null || typeof next !== 'object' || Object.keys(next).length === 0) break
+    at = next as Record<string, unknown>
+    key = Object.keys(next)[step % Object.keys(next).length]!
+  }
+  at[key] = value
+}
 
 function versions(snapshot: Snapshot) {
   const { ztunnel, gateway } = encode(translate(snapshot, defaultSettings).mesh)

@@ -57,9 +57,14 @@ export function translate(snapshot: Snapshot, settings: Settings): Translation {
     ),
     scopes: scopesOf(reach, listeners, waypointAuthorizations, enforcedOn(policies, workloads, own)),
   }
+  const ending = new Set(
+    automatic.desired.flatMap((desired) =>
+      desired.kind === 'delete' ? [`${desired.ref.namespace}/${desired.ref.name}`] : [],
+    ),
+  )
   return {
     mesh,
-    infra: [...infraOf(world, gateways), ...automatic.desired],
+    infra: [...infraOf(world, gateways, ending), ...automatic.desired],
     statuses: statusesOf(world, { gateways, routes, services, bindings, policies }),
     ...(automatic.recheckAtUnixMs === undefined ? {} : { recheckAtUnixMs: automatic.recheckAtUnixMs }),
   }

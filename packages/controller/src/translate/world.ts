@@ -107,6 +107,11 @@ export function namespaceLabels(world: World, namespace: string): Readonly<Recor
   return world.namespaces.get(namespace)?.metadata.labels ?? {}
 }
 
+/** Nothing new can be made in a namespace that is being deleted. */
+export function isTerminating(world: World, namespace: string): boolean {
+  return world.namespaces.get(namespace)?.metadata.deletionTimestamp !== undefined
+}
+
 /** Whether pods of the namespace join the mesh by its label. */
 export function isEnrolled(world: World, namespace: string): boolean {
   return namespaceLabels(world, namespace)['istio.io/dataplane-mode'] === 'ambient'

@@ -1,11 +1,12 @@
 // Certificates that listeners refer to: resolved, granted and readable, or why not.
+
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { create } from '@bufbuild/protobuf'
 import { l7 } from '@wishbone/proto'
 import type { Gateway, Secret } from '../../kinds/index.ts'
 import { generationOf } from '../conditions.ts'
 import { mayRefer } from '../grants.ts'
 import { gatewayGroup } from '../names.ts'
+import { createSound } from '../sound.ts'
 import type { World } from '../world.ts'
 
 export interface SecretReference {
@@ -41,7 +42,7 @@ export function resolveCertificate(world: World, gateway: Gateway, ref: SecretRe
   if (!secret) return invalid(`${what} does not exist`)
   const problem = secretProblem(secret)
   if (problem) return invalid(`${what} ${problem}`)
-  const certificate = create(l7.CertificateSchema, {
+  const certificate = createSound(l7.CertificateSchema, {
     name: `${namespace}/${ref.name}`,
     source: { kind: 'Secret', namespace, name: ref.name, generation: BigInt(generationOf(secret)) },
     chainPem: decode(secret, 'tls.crt'),

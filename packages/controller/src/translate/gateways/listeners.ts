@@ -1,9 +1,10 @@
 // The listeners of one Gateway: which are valid, what routes they take, and why not (conformance
 // §4.0, §4.2). HTTP and HTTPS for gateways, HBONE for waypoints.
-import type { l7 } from '@wishbone/proto'
+import { l7 } from '@wishbone/proto'
 import type { Gateway } from '../../kinds/index.ts'
 import { no, type Verdict, yes } from '../conditions.ts'
 import { gatewayGroup } from '../names.ts'
+import { createSound } from '../sound.ts'
 import type { ClassKind, World } from '../world.ts'
 import { resolveCertificate } from './certificates.ts'
 
@@ -16,6 +17,8 @@ export interface RouteKind {
 
 export interface TranslatedListener {
   readonly spec: ListenerSpec
+  /** Where it listens, for the l7.Listener. */
+  readonly bound: l7.GatewayPort
   /** Resource name of the l7.Listener, whether or not there is one. */
   readonly name: string
   readonly supportedKinds: readonly RouteKind[]
@@ -33,6 +36,7 @@ const reservedPorts = new Set([15000, 15008, 15020, 15021])
 
 export function translateListeners(world: World, gateway: Gateway, kind: ClassKind): readonly TranslatedListener[] {
   return gateway.spec.listeners.map((spec) => {
+    const bound = createSound(l7.GatewayPortSchema, { port: spec.port, hostname: (spec.hostname ?? '').toLowerCase() })
     const name = `gateway/${gateway.metadata.namespace}/${gateway.metadata.name}/${spec.name}`
     const protocol = protocolVerdict(spec, kind)
     const conflict = protocol.status === 'True' ? conflictOf(spec, gateway.spec.listeners) : undefined
@@ -46,6 +50,7 @@ export function translateListeners(world: World, gateway: Gateway, kind: ClassKi
     return {
       spec,
       name,
+      bound,
       supportedKinds: kinds.supported,
       accepted,
       resolvedRefs,

@@ -3,16 +3,23 @@
 import type { Desired, Settings } from '../../model/index.ts'
 import type { TranslatedGateway } from '../gateways/gateways.ts'
 import { annotations, gatewayApiVersion, labels } from '../names.ts'
-import { compareText, type World } from '../world.ts'
+import { compareText, isTerminating, type World } from '../world.ts'
 import { deploymentSpec, type ProxyFacts } from './deployment.ts'
 import { gatewayLabel, infraName } from './names.ts'
 
-export function infraOf(world: World, gateways: ReadonlyMap<string, TranslatedGateway>): readonly Desired[] {
+/** `ending`: keys of Gateways that are about to be deleted. */
+export function infraOf(
+  world: World,
+  gateways: ReadonlyMap<string, TranslatedGateway>,
+  ending: ReadonlySet<string>,
+): readonly Desired[] {
   const desired: Desired[] = []
   const namespaces = new Set([world.settings.systemNamespace])
   for (const gateway of gateways.values()) {
+    const namespace = gateway.object.metadata.namespace ?? ''
     if (gateway.accepted.status !== 'True' || gateway.object.metadata.deletionTimestamp) continue
-    namespaces.add(gateway.object.metadata.namespace ?? '')
+    if (ending.has(gateway.key) || isTerminating(world, namespace)) continue
+    namespaces.add(namespace)
     desired.push(...objectsOf(gateway, world.settings))
   }
   const pem = world.settings.rootCertificatesPem

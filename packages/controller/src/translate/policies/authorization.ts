@@ -1,9 +1,11 @@
 // AuthorizationPolicy to istio.security.Authorization (ambient wire §4.4, with design departure 5:
 // what layer 4 can't judge makes an ALLOW rule match nothing and a DENY rule broader).
+
 import { create } from '@bufbuild/protobuf'
 import { security } from '@wishbone/proto'
 import type { AuthorizationPolicy } from '../../kinds/index.ts'
 import { annotations } from '../names.ts'
+import { createSound } from '../sound.ts'
 import { operationMatch, type PartialMatch, sourceMatch, whenMatch } from './matches.ts'
 
 type PolicyRule = NonNullable<AuthorizationPolicy['spec']['rules']>[number]
@@ -42,7 +44,7 @@ export function convertAuthorizationPolicy(
       create(security.RuleSchema, { clauses: kept.map((matches) => ({ matches: matches.map(({ match }) => match) })) }),
     )
   }
-  const message = create(security.AuthorizationSchema, {
+  const message = createSound(security.AuthorizationSchema, {
     name: policy.metadata.name,
     namespace: policy.metadata.namespace ?? '',
     scope,

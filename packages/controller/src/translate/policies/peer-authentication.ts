@@ -1,9 +1,11 @@
 // PeerAuthentication: which workloads refuse plaintext (ambient wire §4.4). Mesh, namespace,
 // workload: the narrowest that says something wins, the oldest of each level.
+
 import { create } from '@bufbuild/protobuf'
 import { security } from '@wishbone/proto'
 import type { PeerAuthentication, Pod } from '../../kinds/index.ts'
 import { hasLabels } from '../selector.ts'
+import { createSound } from '../sound.ts'
 import { guarded, keyOf, olderFirst, type World } from '../world.ts'
 
 const presence = create(security.StringMatchSchema, { matchType: { case: 'presence', value: {} } })
@@ -79,7 +81,7 @@ function convert(found: PeerAuthentication, mode: Mode): Converted {
     mode === 'STRICT'
       ? [{ clauses: [{ matches: [{ notPrincipals: [presence] }] }, { matches: [{ notDestinationPorts: ports }] }] }]
       : ports.map((port) => ({ clauses: [{ matches: [{ notPrincipals: [presence], destinationPorts: [port] }] }] }))
-  const message = create(security.AuthorizationSchema, {
+  const message = createSound(security.AuthorizationSchema, {
     name: `converted_peer_authentication_${found.metadata.name}`,
     namespace: found.metadata.namespace ?? '',
     scope: security.Scope.WORKLOAD_SELECTOR,

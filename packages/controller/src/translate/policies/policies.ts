@@ -44,7 +44,7 @@ export function translatePolicies(world: World, workloads: ReadonlyMap<string, M
     }
     // A policy that can't be read denies what it covers: never open by mistake.
     messages.set(name, converted?.message ?? denyAll(policy, scope))
-    const targets = hasTargets ? policyTargets(world, policy) : []
+    const targets = hasTargets ? (guarded(world, policy, () => policyTargets(world, policy)) ?? []) : []
     if (hasTargets) targeted.push({ name, policy, targets })
     else if (scope === security.Scope.WORKLOAD_SELECTOR) selecting.push(policy)
     const unknown = targets.flatMap((target) => (target.kind === 'unknown' ? [target.message] : []))

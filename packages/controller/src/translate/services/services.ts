@@ -1,10 +1,12 @@
 // Kubernetes Services as istio.workload.Service, still without their waypoints.
+
 import { create } from '@bufbuild/protobuf'
 import { parseIp } from '@wishbone/core/ip'
 import { serviceFqdn, serviceName } from '@wishbone/core/names'
 import { workload } from '@wishbone/proto'
 import type { Service as KubeService, ServicePort } from '../../kinds/index.ts'
 import { annotations } from '../names.ts'
+import { createSound } from '../sound.ts'
 import { guarded, keyOf, type World } from '../world.ts'
 import { appProtocolOf } from './protocol.ts'
 
@@ -42,7 +44,7 @@ function meshService(world: World, object: KubeService): MeshService {
   const hostname = serviceFqdn(namespace, object.metadata.name, settings.clusterDomain)
   const vips = clusterIps(object)
   const balancing = loadBalancing(object)
-  const message = create(workload.ServiceSchema, {
+  const message = createSound(workload.ServiceSchema, {
     name: object.metadata.name,
     namespace,
     hostname,

@@ -4,7 +4,7 @@ import type { Gateway } from '../../kinds/index.ts'
 import type { Desired } from '../../model/index.ts'
 import { annotations, automaticGatewayName, gatewayApiVersion, labels, waypointClass } from '../names.ts'
 import type { MeshService } from '../services/services.ts'
-import { compareText, isEnrolled, type World } from '../world.ts'
+import { compareText, isEnrolled, isTerminating, type World } from '../world.ts'
 import { wantedWaypoint } from './binding.ts'
 import { hasReadyPod, isAutomatic } from './catalog.ts'
 
@@ -31,7 +31,7 @@ export function automaticWaypoints(
   const desired: Desired[] = []
   let recheckAtUnixMs: number | undefined
   for (const namespace of [...new Set([...needed, ...present.keys()])].sort(compareText)) {
-    if (taken.has(namespace)) continue
+    if (taken.has(namespace) || isTerminating(world, namespace)) continue
     const gateway = present.get(namespace)
     const readySince = gateway?.metadata.annotations?.[annotations.readySince] ?? firstReady(world, gateway)
     if (needed.has(namespace)) {

@@ -46,7 +46,9 @@ export function hboneListener(gateway: Gateway) {
 /** Whether one of the Gateway's pods is ready. */
 export function hasReadyPod(world: World, gateway: Gateway): boolean {
   return (world.podsIn.get(gateway.metadata.namespace ?? '') ?? []).some(
-    (pod) => pod.metadata.labels?.[labels.gatewayName] === gatewayLabel(gateway) && isReady(pod),
+    (pod) =>
+      pod.metadata.labels?.[labels.gatewayName] === gatewayLabel(gateway) &&
+      guarded(world, pod, () => isReady(pod)) === true,
   )
 }
 

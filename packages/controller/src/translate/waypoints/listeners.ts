@@ -84,7 +84,7 @@ export function buildListeners(input: ListenerInput): Listeners {
   for (const gateway of input.gateways.values()) {
     if (gateway.kind !== 'gateway' || gateway.accepted.status !== 'True') continue
     const policies = policiesFor(input, gateway.key)
-    for (const { spec, name, usable, certificates } of gateway.listeners) {
+    for (const { spec, name, bound, usable, certificates } of gateway.listeners) {
       if (!usable) continue
       const https = spec.protocol === 'HTTPS'
       add(
@@ -93,7 +93,7 @@ export function buildListeners(input: ListenerInput): Listeners {
           name,
           source: sourceOf(gateway.object, spec.name),
           protocol: https ? l7.Protocol.HTTPS : l7.Protocol.HTTP,
-          bound: { case: 'gateway', value: { port: spec.port, hostname: (spec.hostname ?? '').toLowerCase() } },
+          bound: { case: 'gateway', value: bound },
           hasRoutes: true,
           policies,
           ...(https ? { tls: { certificates: certificates.map((certificate) => certificate.name) } } : {}),

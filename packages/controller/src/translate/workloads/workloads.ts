@@ -1,12 +1,13 @@
 // Pods, and addresses in EndpointSlices that are no pods, as istio.workload.Workload: still without
 // waypoints and policies (ambient wire §2.6).
-import { create } from '@bufbuild/protobuf'
+
 import { formatIp, parseIp } from '@wishbone/core/ip'
 import { workloadUid } from '@wishbone/core/names'
 import { workload } from '@wishbone/proto'
 import type { EndpointSlice, Pod } from '../../kinds/index.ts'
 import { annotations, labels } from '../names.ts'
 import type { MeshService } from '../services/services.ts'
+import { createSound } from '../sound.ts'
 import { guarded, namespaceLabels, type World } from '../world.ts'
 import { membershipOf, portsOfSlice } from './membership.ts'
 import { canonicalOf, ownerOf } from './owner.ts'
@@ -66,7 +67,7 @@ function podWorkload(world: World, pod: Pod, services: readonly MeshService[]): 
   const captured = pod.metadata.annotations?.[annotations.redirection] === 'enabled'
   const owner = ownerOf(pod)
   const canonical = canonicalOf(pod, owner)
-  const message = create(workload.WorkloadSchema, {
+  const message = createSound(workload.WorkloadSchema, {
     uid,
     name: pod.metadata.name,
     namespace,
@@ -102,7 +103,7 @@ function sliceWorkloads(world: World, service: MeshService, slice: EndpointSlice
       const ip = parseIp(text)
       if (!ip) return []
       const uid = `${settings.clusterId}/discovery.k8s.io/EndpointSlice/${service.namespace}/${slice.metadata.name}/${formatIp(ip)}`
-      const message = create(workload.WorkloadSchema, {
+      const message = createSound(workload.WorkloadSchema, {
         uid,
         name: slice.metadata.name,
         namespace: service.namespace,
@@ -138,5 +139,5 @@ function localityOf(world: World, nodeName: string | undefined): workload.Locali
   const zone = found?.['topology.kubernetes.io/zone']
   const subzone = found?.['topology.istio.io/subzone']
   if (!region && !zone && !subzone) return undefined
-  return create(workload.LocalitySchema, { region: region ?? '', zone: zone ?? '', subzone: subzone ?? '' })
+  return createSound(workload.LocalitySchema, { region: region ?? '', zone: zone ?? '', subzone: subzone ?? '' })
 }
