@@ -37,7 +37,11 @@ test('answers when the pod is in, and says why when it is not', async () => {
       seen.push(sandbox)
       if (seen.length > 1) throw new Error('no ztunnel is connected')
     },
-    createLogger({ program: 'test', level: 'error', sink: { write: () => undefined, flush: () => undefined } }),
+    createLogger({
+      program: 'test',
+      level: 'error',
+      sink: { write: () => undefined, flush: () => undefined, dropped: 0 },
+    }),
   )
   const post = (url: string): Promise<string> =>
     new Promise((resolve, reject) => {
