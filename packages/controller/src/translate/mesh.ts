@@ -1,6 +1,6 @@
 // Puts the parts together: workloads and Services with their waypoints and policies, and the two
 // views of authorizations.
-import { clone, create } from '@bufbuild/protobuf'
+import { create } from '@bufbuild/protobuf'
 import { security, workload } from '@wishbone/proto'
 import { labels } from './names.ts'
 import type { Policies } from './policies/policies.ts'
@@ -28,7 +28,7 @@ export function finishServices(
 ): ReadonlyMap<string, workload.Service> {
   const finished = new Map<string, workload.Service>()
   for (const { key, name, namespace, object, message } of services.values()) {
-    const copy = clone(workload.ServiceSchema, message)
+    const copy: workload.Service = { ...message }
     const waypoint = pointer(bindings.services.get(key))
     if (waypoint) copy.waypoint = waypoint
     const label = labels.ingressUseWaypoint
@@ -46,7 +46,7 @@ export function finishWorkloads(
 ): ReadonlyMap<string, workload.Workload> {
   const finished = new Map<string, workload.Workload>()
   for (const { uid, message } of workloads.values()) {
-    const copy = clone(workload.WorkloadSchema, message)
+    const copy: workload.Workload = { ...message }
     const waypoint = pointer(bindings.workloads.get(uid))
     if (waypoint) copy.waypoint = waypoint
     copy.authorizationPolicies = [...policiesOf(uid)]

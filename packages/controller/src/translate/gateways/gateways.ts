@@ -131,6 +131,10 @@ function programmedVerdict(
   if (accepted.status === 'False') return no('Invalid', 'the Gateway is not accepted')
   if (!listeners.some(({ usable }) => usable)) return no('Invalid', 'no listener can serve; see their conditions')
   const name = `${gateway.metadata.namespace}/${infraName(gateway, kind)}`
+  for (const made of ['ServiceAccount', 'Service', 'Deployment']) {
+    const inTheWay = world.snapshot.blocked?.get(`${made}/${name}`)
+    if (inTheWay !== undefined) return no('Invalid', inTheWay)
+  }
   const asked = (gateway.spec.addresses ?? []).flatMap(({ value }) => (value ? [value] : []))
   const missing = asked.filter((value) => !addresses.some((address) => address.value === value))
   if (missing.length > 0 && addresses.length > 0) {
