@@ -34,7 +34,7 @@ async function run(): Promise<number> {
     stateDir: values.state,
     folders: [folder('../../bookinfo/manifests'), folder('../base')],
     // Short-lived certificates, so that scene 9 sees one rotate.
-    systemManifests: withZtunnelEnvironment(mkdtempSync(join(tmpdir(), 'wishbone-demo-')), { SECRET_TTL: '60' }),
+    systemManifests: withZtunnelEnvironment(mkdtempSync(join(tmpdir(), 'wishbone-demo-')), { SECRET_TTL: '40' }),
     nodes: 2,
     portFor: (_namespace, _service, port) => (port === 80 ? 8080 : undefined),
     onEvent: narrate(progress),

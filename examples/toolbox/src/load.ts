@@ -42,10 +42,13 @@ const problem = (outcome: { status?: number; error?: string }): string | undefin
 
 async function newConnections(): Promise<void> {
   const client = createHttpClient({ keepAlive: false, timeoutMs: 10_000 })
-  const perTick = Math.max(1, Math.round(Number(values.rate) / 50))
+  const rate = Number(values.rate)
+  const began = Date.now()
   const open: Promise<void>[] = []
+  let started = 0
   while (!over()) {
-    for (let index = 0; index < perTick; index++) {
+    // By the clock, so that a late turn catches up.
+    for (; started < ((Date.now() - began) / 1000) * rate; started++) {
       open.push(client.get(`http://${host}:8080/new`).then((outcome) => note('newConnections', problem(outcome))))
     }
     if (open.length > 5_000) await Promise.all(open.splice(0, 4_000))

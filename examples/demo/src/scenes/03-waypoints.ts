@@ -5,7 +5,7 @@ import { details, onePod, ratings, reviews, routeAccepted } from '../cast.ts'
 import { manifest } from '../manifest.ts'
 import type { Scene } from '../scene.ts'
 
-const requests = 1_500
+const requests = 1_000
 
 export const waypoints: Scene = {
   number: 3,

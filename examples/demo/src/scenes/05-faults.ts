@@ -46,5 +46,7 @@ export const faults: Scene = {
       others.statuses['200'] === 50 && others.ms < 3_000,
       `${JSON.stringify(others.statuses)} in ${others.ms} ms`,
     )
+    doing('kubectl apply -f 03-ratings-automatic.yaml   (without faults again)')
+    await cluster.apply(manifest('03-ratings-automatic'))
   },
 }

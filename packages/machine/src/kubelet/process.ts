@@ -71,6 +71,8 @@ function environment(options: StartOptions): Record<string, string> {
   return {
     PATH: `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
     HOME: '/tmp',
+    // Pods are often started again, and most of them are Node programs: their compiled code is kept.
+    NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? '/tmp/wishbone-compile-cache',
     ...options.env,
     WISHBONE_WORKING_DIR: options.workingDir,
   }
