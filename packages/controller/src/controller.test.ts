@@ -138,6 +138,28 @@ describe('the controller', () => {
     expect(await debug('/debug/statuses')).toContain('"leading": true')
   })
 
+  test('says in the Gateway’s status what stands in the way of its infrastructure, and leaves it alone', async () => {
+    const apiVersion = 'gateway.networking.k8s.io/v1'
+    const gateways = `/apis/${apiVersion}/gateways`
+    const accounts = '/api/v1/serviceaccounts'
+    const spec = { controllerName: 'wishbone.dev/mesh-controller' }
+    api.put(classes, { apiVersion, kind: 'GatewayClass', metadata: { name: 'wishbone-waypoint' }, spec })
+    api.put(accounts, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'wp', namespace: 'shop' } })
+    const listeners = [{ name: 'mesh', port: 15008, protocol: 'HBONE' }]
+    const metadata = { name: 'wp', namespace: 'shop' }
+    api.put(gateways, {
+      apiVersion,
+      kind: 'Gateway',
+      metadata,
+      spec: { gatewayClassName: 'wishbone-waypoint', listeners },
+    })
+    await start()
+    await eventually('the message', () =>
+      JSON.stringify(api.find(gateways, 'shop', 'wp')?.['status'] ?? '').includes('was not made by this controller'),
+    )
+    expect(api.find(accounts, 'shop', 'wp')!.metadata['labels']).toBeUndefined()
+  })
+
   test('does not write while another living replica leads, and takes over when that one is gone', async () => {
     const other = { name: 'controller-0', namespace: system }
     api.put(pods, {

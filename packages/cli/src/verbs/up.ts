@@ -12,8 +12,9 @@ export interface UpOptions {
   readonly ipFamilies: string
 }
 
-/** The manifests that install the mesh on a machine. */
+/** The manifests that install the mesh on a machine: its kinds, then its programs. */
 export const systemManifests: readonly string[] = [
+  fileURLToPath(new URL('../../../../deploy/crds', import.meta.url)),
   fileURLToPath(new URL('../../../../deploy/machine.yaml', import.meta.url)),
 ]
 

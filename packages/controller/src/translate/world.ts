@@ -138,7 +138,7 @@ const needSpec = new Set([
 const mayLackSpec = new Set(['authorizationPolicies', 'peerAuthentications'])
 
 function sorted(snapshot: Snapshot, problems: Problem[]): Snapshot {
-  const copy: Record<string, unknown> = { nowUnixMs: snapshot.nowUnixMs }
+  const copy: Record<string, unknown> = { nowUnixMs: snapshot.nowUnixMs, blocked: snapshot.blocked }
   for (const [name, value] of Object.entries(snapshot)) {
     if (!Array.isArray(value)) continue
     let objects = value as (KubeObject & { readonly spec?: unknown })[]
