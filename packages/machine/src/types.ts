@@ -116,7 +116,9 @@ export interface PodSpec {
   readonly volumes?: readonly Volume[]
   readonly restartPolicy?: 'Always' | 'OnFailure' | 'Never'
   readonly terminationGracePeriodSeconds?: number
-  readonly securityContext?: SecurityContext
+  readonly securityContext?: SecurityContext & {
+    readonly sysctls?: readonly { readonly name: string; readonly value: string }[]
+  }
 }
 
 export interface Condition {

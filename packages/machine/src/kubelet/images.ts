@@ -56,9 +56,14 @@ export type Resolved =
     }
   | { readonly kind: 'unmapped'; readonly message: string }
 
+/** The image that is this checkout. */
+export function isOwnImage(image: string): boolean {
+  return image === 'wishbone' || image.startsWith('wishbone:')
+}
+
 /** The words that a container runs: `command` replaces the image's entrypoint and `args` its arguments, as in Kubernetes. */
 export function resolveCommand(container: Container, images: ReadonlyMap<string, Image>): Resolved {
-  if (container.image === 'wishbone' || container.image.startsWith('wishbone:')) {
+  if (isOwnImage(container.image)) {
     const [program, ...rest] = container.args ?? []
     if (!program || !programs.includes(program)) {
       return {

@@ -11,7 +11,7 @@ import type { Pod } from '../types.ts'
 import { type Execution, type LogRequest, type PodAccess, PodAccessError } from './access.ts'
 import { askAgent } from './cni.ts'
 import type { Lookup } from './environment.ts'
-import type { Image } from './images.ts'
+import { type Image, isOwnImage } from './images.ts'
 import { readLog } from './logs.ts'
 import { type PodHost, PodRunner } from './pod.ts'
 import { signalGroup, startInside } from './process.ts'
@@ -191,7 +191,8 @@ export function startKubelet(context: Context, options: KubeletOptions): Kubelet
         void client.remove(resources.pods, pod.metadata.namespace, pod.metadata.name, 0).catch(() => {})
       return
     }
-    const ignored = meaninglessFields(pod)
+    const own = pod.spec.containers.every((container) => isOwnImage(container.image))
+    const ignored = own ? [] : meaninglessFields(pod)
     if (ignored.length > 0)
       event(
         pod,

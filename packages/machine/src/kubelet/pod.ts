@@ -7,7 +7,7 @@ import type { Container, Pod } from '../types.ts'
 import { PodAccessError } from './access.ts'
 import { type ContainerHost, ContainerRunner } from './container.ts'
 import { environmentOf, type Lookup, NotYet } from './environment.ts'
-import { type Image, resolveCommand } from './images.ts'
+import { type Image, isOwnImage, resolveCommand } from './images.ts'
 import { type ProcessFacts, userOf } from './process.ts'
 import { isSidecar, podStatus } from './status.ts'
 import { mountsOf, type TokenSource, writeVolumes } from './volumes.ts'
@@ -75,6 +75,7 @@ export class PodRunner {
     try {
       mkdirSync(this.#host.folder, { recursive: true })
       if (!this.#isHost) this.#link = this.#host.connect(this.#pod)
+      this.#setSysctls()
       this.#prepareRunners()
       this.#changed()
       if (this.#link) await this.#untilEnrolled(this.#link)
@@ -88,6 +89,21 @@ export class PodRunner {
       this.#disconnect()
     } catch (cause) {
       this.#host.event(this.#pod, 'FailedPod', `the pod cannot run: ${(cause as Error).message}`, 'Warning')
+    }
+  }
+
+  #setSysctls(): void {
+    for (const { name, value } of this.#pod.spec.securityContext?.sysctls ?? []) {
+      try {
+        this.#link?.setSysctl(name, value)
+      } catch (cause) {
+        this.#host.event(
+          this.#pod,
+          'SysctlForbidden',
+          `${name}=${value} could not be set: ${(cause as Error).message}`,
+          'Warning',
+        )
+      }
     }
   }
 
@@ -137,7 +153,9 @@ export class PodRunner {
   #prepare(container: Container): ReturnType<ContainerHost['prepare']> {
     const resolved = resolveCommand(container, this.#host.images())
     if (resolved.kind === 'unmapped') throw new NotYet('ImageNotMapped', resolved.message)
-    const user = userOf(this.#pod, container)
+    // The mesh's own programs need no user of their own where there is only one.
+    const wanted = userOf(this.#pod, container)
+    const user = wanted && !this.#host.otherUsers && isOwnImage(container.image) ? undefined : wanted
     if (user && !this.#host.otherUsers) {
       throw new NotYet(
         'RunAsUserNotPossible',

@@ -23,6 +23,8 @@ export interface Netns {
 
 export interface PodLink extends Netns {
   readonly ips: readonly string[]
+  /** Sets a kernel parameter of the pod's namespace; throws when there is none of this name. */
+  setSysctl(name: string, value: string): void
   close(): void
 }
 
@@ -150,6 +152,7 @@ function connectPod(
   return {
     ...pod,
     ips,
+    setSysctl: (sysctl, value) => setSysctl(pod.fd, sysctl, value),
     close() {
       if (!open) return
       open = false
