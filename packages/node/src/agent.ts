@@ -100,12 +100,14 @@ export class Agent {
   /** Tells a ztunnel that has connected all pods that are in the mesh. */
   async introduce(peer: ZdsPeer): Promise<void> {
     for (const worker of [...this.#workers.values()]) {
-      const { nsFd, pod } = worker
-      if (nsFd === undefined) continue
+      const { nsFd, pod, state } = worker
       try {
-        await peer.add({ uid: pod.uid, info: pod, nsFd })
+        if (nsFd !== undefined) await peer.add({ uid: pod.uid, info: pod, nsFd })
+        // Taken in by a former run, and its namespace is not to be found: what ztunnel has goes on.
+        else if (state !== 'out') await peer.keep(pod.uid)
       } catch (cause) {
         if (peer.closed.aborted) return
+        if (nsFd === undefined) continue
         await this.#options.tools.failed(pod, cause instanceof Error ? cause : new Error(String(cause)))
       }
     }

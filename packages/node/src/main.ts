@@ -4,7 +4,7 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { startStatusServers } from '@wishbone/runtime/admin'
 import { KubeClient, loadConnection } from '@wishbone/runtime/kube'
-import { type ProgramContext, runProgram } from '@wishbone/runtime/lifecycle'
+import { delay, type ProgramContext, runProgram } from '@wishbone/runtime/lifecycle'
 import { createLogger } from '@wishbone/runtime/log'
 import { createMetrics } from '@wishbone/runtime/metrics'
 import { listenZds } from '@wishbone/runtime/zds'
@@ -36,7 +36,11 @@ export async function startNode(settings: NodeSettings, { signal, log }: Program
     withdrawMs: settings.withdrawMs,
     drainMs: settings.drainMs,
     ruleFacts: (capture) => ({ ...capture, ipv6: settings.ipv6, probeSource: settings.probeSource }),
-    add: (workload) => zds.add(workload),
+    add: async (workload) => {
+      // A ztunnel that is just starting, or connecting again after our own restart, is no failure of the pod.
+      for (let waitedMs = 0; zds.peers().length === 0 && waitedMs < 5_000; waitedMs += 50) await delay(50, signal)
+      await zds.add(workload)
+    },
     del: (uid) => zds.del(uid),
     advertise: (pod, enrolled) => api.annotate(pod, enrolled ? 'enabled' : null),
     isAdvertised: ({ uid }) => store.pods.get(uid)?.metadata.annotations?.[annotations.redirection] !== undefined,
