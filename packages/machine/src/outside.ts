@@ -69,7 +69,11 @@ export function publishLoadBalancers(mirrors: Mirrors, folder: string, tell: (ev
       // Socket paths are short; names are not.
       const socket = join(folder, `lb${open.size}-${port}-${Date.now().toString(36)}.sock`)
       if (existsSync(socket)) rmSync(socket)
-      const server = createServer({ allowHalfOpen: true }, (outer) => joinSockets(outer, ip, port))
+      const server = createServer({ allowHalfOpen: true }, (outer) => {
+        const now = mirrors.services.get(namespace, name)?.status?.loadBalancer?.ingress?.[0]?.ip
+        if (now) joinSockets(outer, now, port)
+        else outer.destroy()
+      })
       server.listen(socket, () => tell({ event: 'publish', namespace, service: name, port, socket }))
       open.set(key, server)
     }

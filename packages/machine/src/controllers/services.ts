@@ -27,12 +27,21 @@ export function startServices(context: Context, plan: AddressPlan): void {
       }
     }
   }
+  // Given and not seen back yet, by the Service's uid.
+  const given = new Set<string>()
+  const once = (uid: string | undefined, what: string): boolean => {
+    const slot = `${uid} ${what}`
+    if (given.has(slot)) return false
+    given.add(slot)
+    return true
+  }
   const enqueue = createQueue(context, 'Service', async (key) => {
     const [namespace, name] = splitKey(key)
     const service = mirrors.services.get(namespace, name)
     if (!service || service.metadata.deletionTimestamp || service.spec.type === 'ExternalName') return
     const families = familiesOf(service, plan.families)
-    if (!service.spec.clusterIP) {
+    const { uid } = service.metadata
+    if (!service.spec.clusterIP && once(uid, 'cluster')) {
       const clusterIPs = families.map((family) => allocate((index) => plan.serviceIp(family, index)))
       const spec = {
         clusterIP: clusterIPs[0],
@@ -44,7 +53,11 @@ export function startServices(context: Context, plan: AddressPlan): void {
     } else if (service.spec.clusterIP === 'None' && !service.spec.ipFamilies) {
       await client.patch(resources.services, namespace, name, { spec: { clusterIPs: ['None'], ipFamilies: families } })
     }
-    if (service.spec.type === 'LoadBalancer' && !service.status?.loadBalancer?.ingress?.length) {
+    if (
+      service.spec.type === 'LoadBalancer' &&
+      !service.status?.loadBalancer?.ingress?.length &&
+      once(uid, 'load balancer')
+    ) {
       const wish = service.spec.loadBalancerIP
       const ingress = wish
         ? [{ ip: wish }]
