@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import dgram from 'node:dgram'
 import { create } from '@bufbuild/protobuf'
 import { workload as proto } from '@wishbone/proto'
-import { connectIn, udpIn } from '@wishbone/runtime/os'
+import { connectIn, dupFd, udpIn } from '@wishbone/runtime/os'
 import { decode, encode } from 'dns-packet'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { memberOf, policyOf, serviceOf, stateOf, workloadOf } from '../src/decide/testing.ts'
@@ -234,6 +234,36 @@ describe('life', () => {
     await expect(talk(overlay.ns('client'), '10.96.0.1', 80, 'x')).rejects.toThrow()
     line.socket.end()
     await drain
+  })
+
+  test('a proxy that is to stop goes on until another one listens, then takes nothing new', async () => {
+    await using _echo = await startEcho(overlay.ns('server'), 9080)
+    const line = await openLine(overlay.ns('client'), '10.96.0.1', 80)
+    await settled()
+    let over = false
+    const handing = overlay.pods.handOver(10_000).then(() => {
+      over = true
+    })
+    await settled(250)
+    expect(over).toBe(false)
+    expect(await talk(overlay.ns('client'), '10.96.0.1', 80, 'x')).toMatch(/x$/)
+    await using second = new Overlay(state)
+    for (const name of ['client', 'server'])
+      await second.pods.add({
+        uid: name,
+        info: { name, namespace: 'shop', serviceAccount: name },
+        nsFd: dupFd(overlay.ns(name)),
+      })
+    await handing
+    // The new one has a root of its own here, so that only plaintext shows who serves.
+    await using _plain = await startEcho(overlay.ns('plain'), 80)
+    const before = overlay.log.length
+    for (let i = 0; i < 8; i++) expect(await talk(overlay.ns('client'), '10.7.0.3', 80, 'y')).toMatch(/y$/)
+    expect(overlay.log.length).toBe(before)
+    line.socket.write('still')
+    await settled()
+    expect(line.read()).toMatch(/still$/)
+    line.socket.destroy()
   })
 
   test('a pod that leaves closes its connections; adding it again works', async () => {

@@ -37,6 +37,7 @@ export class PodProxy implements PodScope {
   readonly #sessions = new Set<HboneServerSession>()
   readonly #abort = new AbortController()
   #dns: DnsListeners | undefined
+  #drained: Promise<void> | undefined
   #state: 'starting' | 'serving' | 'draining' | 'closed' = 'starting'
 
   /** Takes `nsFd` over. */
@@ -70,6 +71,11 @@ export class PodProxy implements PodScope {
 
   get signal(): AbortSignal {
     return this.#abort.signal
+  }
+
+  /** Nothing is being carried. */
+  get idle(): boolean {
+    return this.#connections.size === 0
   }
 
   get connections(): Iterable<Connection> {
@@ -136,8 +142,12 @@ export class PodProxy implements PodScope {
   }
 
   /** Stops accepting and sends GOAWAY; settles when nothing is open any more. */
-  async drain(): Promise<void> {
-    if (this.draining) return
+  drain(): Promise<void> {
+    if (this.#state !== 'closed') this.#drained ??= this.#drain()
+    return this.#drained ?? Promise.resolve()
+  }
+
+  async #drain(): Promise<void> {
     this.#state = 'draining'
     const stopped = this.#stopListening()
     await Promise.all([

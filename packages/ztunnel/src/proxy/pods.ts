@@ -7,6 +7,7 @@ import { closeFd, inodeOf } from '@wishbone/runtime/os'
 import type { AddedWorkload } from '@wishbone/runtime/zds'
 import type { ProxyContext } from './context.ts'
 import { PodProxy } from './pod-proxy.ts'
+import { hasSuccessor } from './successor.ts'
 
 /** Less than the agent's patience with an Ack (5 s). */
 const certificateWaitMs = 4_000
@@ -88,6 +89,20 @@ export class Pods {
     for (const [uid, proxy] of [...this.#proxies])
       if (!uids.has(uid)) await this.#drop(uid, proxy, 'the node agent does not know the pod')
     this.#snapshot = true
+  }
+
+  /**
+   * Goes on accepting until another ztunnel listens beside us, pod by pod, or until nothing is open: to stop accepting with
+   * nobody to take over would refuse every new connection for as long as the oldest one lasts. Settles at the limit too.
+   */
+  async handOver(limitMs: number): Promise<void> {
+    const deadline = Date.now() + limitMs
+    while (Date.now() < deadline) {
+      const serving = [...this.#proxies.values()].filter((proxy) => proxy.state === 'serving')
+      if (serving.every((proxy) => proxy.idle)) return
+      for (const proxy of serving) if (hasSuccessor(proxy.nsFd)) void proxy.drain()
+      await delay(100)
+    }
   }
 
   /** Stops accepting everywhere and settles when no connection is left. */
