@@ -97,6 +97,23 @@ export function serviceRules(
         rules: [{ match: [], action: { kind: 'jump', chain: 'services' } }],
       },
       {
+        name: 'forward',
+        type: 'filter',
+        hook: 'forward',
+        priority: 0,
+        rules: [
+          {
+            // Connection tracking gives up on a late retransmission, which would then arrive without its translation and be
+            // answered with a reset that ends a healthy connection (kubernetes/kubernetes#74839).
+            match: [
+              { kind: 'l4proto', value: 'tcp' },
+              { kind: 'ctState', value: ['invalid'] },
+            ],
+            action: { kind: 'drop' },
+          },
+        ],
+      },
+      {
         name: 'postrouting',
         type: 'nat',
         hook: 'postrouting',

@@ -13,6 +13,7 @@ import {
 import { marks, type PodRuleFacts, podRules, routing, tables } from './pod-rules.ts'
 
 const loose = 'net.netfilter.nf_conntrack_tcp_loose'
+const liberal = 'net.netfilter.nf_conntrack_tcp_be_liberal'
 
 /** Captures every new connection of the pod; those that are open keep their path. */
 export function capture(nsFd: number, facts: PodRuleFacts): void {
@@ -22,6 +23,8 @@ export function capture(nsFd: number, facts: PodRuleFacts): void {
   // come first; what they see meanwhile is tracked as it is, without a redirect.
   if (!hasTable(nsFd, 'inet', tables.nat)) for (const ruleset of podRules(facts, false)) applyRules(nsFd, ruleset)
   if (getSysctl(nsFd, loose) !== '0') setSysctl(nsFd, loose, 0)
+  // A packet outside the tracked window must still be translated: untranslated, it is answered with a reset.
+  if (getSysctl(nsFd, liberal) !== '1') setSysctl(nsFd, liberal, 1)
   for (const ruleset of podRules(facts, true)) applyRules(nsFd, ruleset)
   if (!facts.dns) deleteTable(nsFd, 'inet', tables.raw)
   allowMigration(nsFd)
