@@ -68,7 +68,8 @@ async function main(
   void ads?.run(signal)
   certificates?.prefetch(identity)
   // Listeners open only with policies, routes and addresses at hand: nobody sees a half-configured proxy.
-  await ads?.whenReady
+  await Promise.race([ads?.whenReady, aborted(signal)])
+  if (signal.aborted) throw signal.reason
   const { tracing, stopTracing } = await loadTracing(settings)
   waypoint = await Waypoint.start({
     state,
@@ -101,6 +102,13 @@ async function main(
       await admin[Symbol.asyncDispose]()
     },
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }
 
 async function loadTracing({ otlpEndpoint, podName, podNamespace }: Settings) {

@@ -5,6 +5,7 @@
 import { MeshError } from '@wishbone/core/errors'
 import { baggageOf, formatBaggage } from '@wishbone/core/hbone'
 import type { MeshState, Workload } from '@wishbone/core/mesh'
+import { ports } from '@wishbone/core/names'
 import type { WorkloadCertificate } from '@wishbone/runtime/certificates'
 import { HbonePool } from '@wishbone/runtime/hbone'
 import type { Logger } from '@wishbone/runtime/log'
@@ -42,7 +43,10 @@ export interface WaypointOptions {
     | {
         readonly certificate: () => Promise<WorkloadCertificate>
         readonly trustDomain: string
+        /** To accept tunnels on. */
         readonly port: number
+        /** Where others accept them; 15008 outside of tests. */
+        readonly tunnelPort?: number
         readonly network: string
         readonly self: () => Workload | undefined
       }
@@ -96,9 +100,17 @@ export class Waypoint {
     const table = () => store.table
     const isGateway = () => table().ports.size > 0
     const draining = { current: false }
+    store.flush()
     const pool = new HbonePool({ log })
     const self = () => mesh?.self()
-    const endpoints = new Endpoints({ state, self, random, now, throughWaypoints: isGateway })
+    const endpoints = new Endpoints({
+      state,
+      self,
+      random,
+      now,
+      throughWaypoints: isGateway,
+      tunnelPort: mesh?.tunnelPort ?? ports.hbone,
+    })
     const dial = createDialler({ openTunnel: openTunnelOf(options, pool), connectTimeoutMs })
     const forwarder = new Forwarder(dial, now)
     const authorizer = new Authorizer(state)

@@ -41,7 +41,7 @@ export async function startWorld(
   })
   for (const [service, ports] of Object.entries(backends)) {
     state.apply({ addresses: [[`shop/${hostname(service)}`, serviceAddress(service)]], removed: [] })
-    ports.forEach((port, index) => addEndpoint(state, service, port, `${service}-${index}`))
+    for (const [index, port] of ports.entries()) addEndpoint(state, service, port, `${service}-${index}`)
   }
   const listener = create(l7.ListenerSchema, {
     name: 'gateway/shop/gw/http',

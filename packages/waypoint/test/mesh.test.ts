@@ -1,6 +1,7 @@
 // Waypoint mode: HBONE in from a client's ztunnel, HBONE out to the destination's, all in this process.
 import { generateKeyPairSync } from 'node:crypto'
 import http from 'node:http'
+import http2 from 'node:http2'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import { create } from '@bufbuild/protobuf'
@@ -15,10 +16,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ResourceStore, Waypoint } from '../src/index.ts'
 import { joinStreams } from '../src/l4/join.ts'
 import { type RouteInit, route } from './harness.ts'
-import { type Backend, echo, tcpBackend } from './servers.ts'
+import { type Backend, echo, http2Backend, tcpBackend } from './servers.ts'
 
 const root = selfSignedRoot({ organization: 'cluster.local', ttlSeconds: 3600 })
-/** Where the destination's ztunnel listens: 15008 on a loopback address of this test's own. */
+/** Where the destination's ztunnel listens: a loopback address of this test's own. */
 const podIp = '127.83.15.8'
 const serviceIp = '10.96.7.1'
 const service = 'shop/echo.shop.svc.cluster.local'
@@ -52,7 +53,7 @@ beforeAll(async () => {
     socket.on('end', () => socket.end())
   })
   ztunnel = net.createServer((socket) => void serveZtunnel(socket).catch(() => socket.destroy()))
-  await new Promise<void>((resolve) => ztunnel.listen(15008, podIp, resolve))
+  await new Promise<void>((resolve) => ztunnel.listen(0, podIp, resolve))
   metrics = createMetrics({ process: false })
   putAddresses([])
   putListener({})
@@ -70,6 +71,7 @@ beforeAll(async () => {
       certificate: async () => waypointCertificate,
       trustDomain: 'cluster.local',
       port: 0,
+      tunnelPort: (ztunnel.address() as net.AddressInfo).port,
       network: '',
       self: () => undefined,
     },
@@ -108,7 +110,7 @@ async function serveZtunnel(socket: net.Socket): Promise<void> {
   })
 }
 
-function putAddresses(policies: readonly string[]): void {
+function putAddresses(policies: readonly string[], appPort: number = app?.port ?? 1): void {
   const serviceAddress = create(workload.AddressSchema, {
     type: {
       case: 'service',
@@ -132,12 +134,25 @@ function putAddresses(policies: readonly string[]): void {
         workloadName: 'echo',
         addresses: [new Uint8Array([127, 83, 15, 8])],
         tunnelProtocol: workload.TunnelProtocol.HBONE,
-        services: { [service]: { ports: [{ servicePort: 80, targetPort: app?.port ?? 1 }, { servicePort: 25, targetPort: talker?.port ?? 1 }] } },
+        services: {
+          [service]: {
+            ports: [
+              { servicePort: 80, targetPort: appPort },
+              { servicePort: 25, targetPort: talker?.port ?? 1 },
+            ],
+          },
+        },
         authorizationPolicies: [...policies],
       },
     },
   })
-  state.apply({ addresses: [[service, serviceAddress], ['Kubernetes//Pod/shop/echo-1', pod]], removed: [] })
+  state.apply({
+    addresses: [
+      [service, serviceAddress],
+      ['Kubernetes//Pod/shop/echo-1', pod],
+    ],
+    removed: [],
+  })
 }
 
 function putListener(init: { hasRoutes?: boolean; protocol?: l7.Protocol; consumerNamespaces?: string[] }): void {
@@ -147,15 +162,31 @@ function putListener(init: { hasRoutes?: boolean; protocol?: l7.Protocol; consum
       bound: { case: 'service', value: { namespace: 'shop', hostname: 'echo.shop.svc.cluster.local', port } },
       ...init,
     })
-  store.apply('listeners', [of(80), of(25)].map((one) => [one.name, one] as const), [])
+  store.apply(
+    'listeners',
+    [of(80), of(25)].map((one) => [one.name, one] as const),
+    [],
+  )
 }
 
 function putRoutes(...inits: RouteInit[]): Promise<void> {
-  store.apply('routes', inits.map((init) => route({ parents: [{ listener: listenerName }], ...init } as RouteInit)), [])
+  store.apply(
+    'routes',
+    inits.map((init) => route({ parents: [{ listener: listenerName }], ...init } as RouteInit)),
+    [],
+  )
   return waypoint.settled()
 }
 
-const itself = { weight: 1, backend: { target: { case: 'service' as const, value: { namespace: 'shop', hostname: 'echo.shop.svc.cluster.local', port: 80 } } } }
+const itself = {
+  weight: 1,
+  backend: {
+    target: {
+      case: 'service' as const,
+      value: { namespace: 'shop', hostname: 'echo.shop.svc.cluster.local', port: 80 },
+    },
+  },
+}
 
 /** A client's ztunnel: one tunnel to the waypoint. */
 async function tunnel(authority: string, namespace = 'shop', account = 'client'): Promise<Duplex> {
@@ -163,19 +194,28 @@ async function tunnel(authority: string, namespace = 'shop', account = 'client')
   const pool = new HbonePool()
   pools.push(pool)
   const destination = `127.0.0.1:${waypoint.meshPort}`
-  const key = { sourceIdentity: certificate.identity, expectedIdentities: [waypointCertificate.identity], sourceIp: '', destination }
+  const key = {
+    sourceIdentity: certificate.identity,
+    expectedIdentities: [waypointCertificate.identity],
+    sourceIp: '',
+    destination,
+  }
   const baggage = 'k8s.cluster.name=Kubernetes,k8s.namespace.name=liar,k8s.deployment.name=sleep,service.name=sleep'
   const opened = await pool.connect(key, authority, { baggage }, async () => {
     const socket = net.connect(waypoint.meshPort!, '127.0.0.1')
     await new Promise((resolve) => socket.once('connect', resolve))
     return connectTls(socket, { certificate, expectedIdentities: key.expectedIdentities })
   })
-  return toDuplex(opened)
+  return toDuplex(opened).on('error', () => {})
 }
 
 async function get(authority: string, path = '/', namespace = 'shop', account = 'client') {
   const stream = await tunnel(authority, namespace, account)
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; headers: http.IncomingHttpHeaders; body: string }>()
+  const { promise, resolve, reject } = Promise.withResolvers<{
+    status: number
+    headers: http.IncomingHttpHeaders
+    body: string
+  }>()
   const request = http.request({ createConnection: () => stream, path, headers: { host: 'echo' } }, (response) => {
     let body = ''
     response.on('data', (chunk) => {
@@ -190,18 +230,38 @@ async function get(authority: string, path = '/', namespace = 'shop', account = 
 
 test('MeshBasic: without routes requests go to the Service itself, with the waypoint as the one who asks', async () => {
   const answer = await get(`${serviceIp}:80`, '/x')
-  expect([answer.status, JSON.parse(answer.body)]).toMatchObject([200, { name: 'echo', url: '/x', headers: { host: 'echo' } }])
-  expect(connects).toHaveLength(1)
-  expect(connects[0]).toMatchObject({ authority: `${podIp}:${app.port}`, peer: { namespace: 'shop', serviceAccount: 'waypoint' } })
-  await expect.poll(() => accessLog).toMatchObject([
-    { 'src.identity': 'spiffe://cluster.local/ns/shop/sa/client', 'src.workload': 'sleep', 'src.namespace': 'shop', 'dst.workload': 'echo-1' },
+  expect([answer.status, JSON.parse(answer.body)]).toMatchObject([
+    200,
+    { name: 'echo', url: '/x', headers: { host: 'echo' } },
   ])
-  expect(await metrics.text()).toMatch(/istio_requests_total\{reporter="waypoint",source_workload="sleep".*connection_security_policy="mutual_tls"\} 1/)
+  expect(connects).toHaveLength(1)
+  expect(connects[0]).toMatchObject({
+    authority: `${podIp}:${app.port}`,
+    peer: { namespace: 'shop', serviceAccount: 'waypoint' },
+  })
+  await expect
+    .poll(() => accessLog)
+    .toMatchObject([
+      {
+        'src.identity': 'spiffe://cluster.local/ns/shop/sa/client',
+        'src.workload': 'sleep',
+        'src.namespace': 'shop',
+        'dst.workload': 'echo-1',
+      },
+    ])
+  expect(await metrics.text()).toMatch(
+    /istio_requests_total\{reporter="waypoint",source_workload="sleep".*connection_security_policy="mutual_tls"\} 1/,
+  )
   expect((await get('echo.shop.svc.cluster.local:80')).status).toBe(200)
 })
 
 test('a CONNECT for something that is not bound here is answered with 404 and logged', async () => {
-  for (const [authority, status] of [['10.96.7.1:81', 404], [`${podIp}:80`, 404], ['10.1.2.3:80', 404], ['other.shop.svc.cluster.local:80', 404]] as const)
+  for (const [authority, status] of [
+    ['10.96.7.1:81', 404],
+    [`${podIp}:80`, 404],
+    ['10.1.2.3:80', 404],
+    ['other.shop.svc.cluster.local:80', 404],
+  ] as const)
     await expect(tunnel(authority)).rejects.toMatchObject({ status })
   expect(lines.some((line) => line.includes('not bound to this waypoint'))).toBe(true)
 })
@@ -235,11 +295,24 @@ describe("policies of the picked workload, on the client's own identity", () => 
       namespace: 'shop',
       scope: security.Scope.WORKLOAD_SELECTOR,
       action,
-      rules: [{ clauses: [{ matches: [{ principals: [{ matchType: { case: 'exact', value: `cluster.local/ns/shop/sa/${account}` } }] }] }] }],
+      rules: [
+        {
+          clauses: [
+            {
+              matches: [
+                { principals: [{ matchType: { case: 'exact', value: `cluster.local/ns/shop/sa/${account}` } }] },
+              ],
+            },
+          ],
+        },
+      ],
     })
 
   test('denied with 403, others pass', async () => {
-    state.applyAuthorizations({ authorizations: [['shop/guard', policy(security.Action.ALLOW, 'friend')]], removed: [] })
+    state.applyAuthorizations({
+      authorizations: [['shop/guard', policy(security.Action.ALLOW, 'friend')]],
+      removed: [],
+    })
     putAddresses(['shop/guard'])
     expect((await get(`${serviceIp}:80`, '/', 'shop', 'client')).status).toBe(403)
     expect((await get(`${serviceIp}:80`, '/', 'shop', 'friend')).status).toBe(200)
@@ -287,4 +360,77 @@ test('the identity behind the address must be that of the workload', async () =>
   state.apply({ addresses: [['Kubernetes//Pod/shop/echo-1', impostor]], removed: [] })
   expect((await get(`${serviceIp}:80`)).status).toBe(503)
   await expect.poll(() => accessLog).toMatchObject([{ reason: 'identity-mismatch' }])
+})
+
+test('gRPC and WebSocket through tunnels on both sides', async () => {
+  const grpc = await http2Backend((stream, headers) => {
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+    stream.on('wantTrailers', () =>
+      stream.sendTrailers({ 'grpc-status': '0', 'x-authority': headers[':authority'] ?? '' }),
+    )
+    stream.on('data', (chunk: Buffer) => stream.write(`<${chunk}>`))
+    stream.on('end', () => stream.end())
+  })
+  putAddresses([], grpc.port)
+  const over = await tunnel(`${serviceIp}:80`)
+  const session = http2.connect('http://echo', { createConnection: () => over })
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/a.B/C',
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  })
+  let body = ''
+  stream.on('data', (chunk) => {
+    body += chunk
+  })
+  const trailers = new Promise<http2.IncomingHttpHeaders>((resolve) => stream.on('trailers', resolve))
+  stream.end('ping')
+  expect(await trailers).toMatchObject({ 'grpc-status': '0', 'x-authority': 'echo:80' })
+  expect(body).toBe('<ping>')
+  session.destroy()
+  grpc.close()
+
+  const upgrading = http.createServer()
+  upgrading.on('upgrade', (_request, socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+    socket.on('data', (chunk: Buffer) => socket.write(chunk.toString().toUpperCase()))
+    socket.on('end', () => socket.end())
+    socket.on('error', () => {})
+  })
+  await new Promise<void>((resolve) => upgrading.listen(0, '127.0.0.1', resolve))
+  putAddresses([], (upgrading.address() as net.AddressInfo).port)
+  const stream2 = await tunnel(`${serviceIp}:80`)
+  stream2.write('GET /ws HTTP/1.1\r\nHost: echo\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+  let text = ''
+  stream2.on('data', (chunk) => {
+    text += chunk
+  })
+  await expect.poll(() => text).toMatch(/^HTTP\/1.1 101 /)
+  stream2.write('hello')
+  await expect.poll(() => text).toMatch(/\r\n\r\nHELLO$/)
+  stream2.end()
+  upgrading.close()
+})
+
+test('keep-alive: many requests on one tunnel', async () => {
+  const over = await tunnel(`${serviceIp}:80`)
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  agent.createConnection = (() => over) as never
+  for (let i = 0; i < 20; i++) {
+    const status = await new Promise<number>((resolve, reject) => {
+      const body = i % 2 === 0 ? undefined : 'x'.repeat(i * 1000)
+      const request = http.request(
+        { agent, method: body === undefined ? 'GET' : 'POST', path: `/${i}` },
+        (response) => {
+          response.resume().on('end', () => resolve(response.statusCode ?? 0))
+        },
+      )
+      request.on('error', reject)
+      request.end(body)
+    })
+    expect(status).toBe(200)
+  }
+  expect(connects.length).toBeLessThanOrEqual(1)
+  agent.destroy()
 })

@@ -40,7 +40,7 @@ export async function http2Backend(
   const sessions = new Set<http2.ServerHttp2Session>()
   server.on('session', (session) => sessions.add(session))
   server.on('stream', onStream)
-  return listen(server, () => sessions.forEach((session) => session.destroy()))
+  return listen(server, () => sessions.forEach((session) => void session.destroy()))
 }
 
 export async function tcpBackend(onSocket: (socket: net.Socket) => void): Promise<Backend> {
@@ -50,7 +50,7 @@ export async function tcpBackend(onSocket: (socket: net.Socket) => void): Promis
     socket.on('error', () => {})
     onSocket(socket)
   })
-  return listen(server, () => sockets.forEach((socket) => socket.destroy()))
+  return listen(server, () => sockets.forEach((socket) => void socket.destroy()))
 }
 
 /** A port on which nothing listens. */

@@ -18,8 +18,9 @@ export function buildHostTable<T>(entries: readonly Entry<T>[]): HostTable<T> {
     const group = effective.startsWith('*.') ? wildcard : exact
     const key = effective.startsWith('*.') ? effective.slice(1) : effective
     if (group.has(key)) continue
-    // A host below ".b.c" is below every shorter suffix of it too, so a made-up label stands for all such hosts.
-    const host = group === wildcard ? `x${key}` : key
+    // A host below ".b.c" is below every shorter suffix of it too, so one made-up host stands for all of them;
+    // its first label is one that no route can name.
+    const host = group === wildcard ? `\u0000${key}` : key
     group.set(
       key,
       sorted.filter((entry) => matchesHostname(entry.effective, host)),

@@ -74,7 +74,8 @@ function listenerTable(listener: l7.Listener, bound: Bound, attached: Attached |
     if (namespace !== '') consumers.set(namespace, tables(namespace))
   // The controller says that there are routes before they arrive: until then nothing matches, which is not "no routes".
   const expected = listener.hasRoutes || bound.kind === 'gateway'
-  const http = producer.http ?? (expected && producer.tcp === null ? buildHostTable<Rule>([]) : null)
+  const missing = expected && producer.http === null && producer.tcp === null
+  const isBytes = protocol === 'tcp' || protocol === 'tls'
   return {
     name: listener.name,
     source: listener.source,
@@ -82,8 +83,8 @@ function listenerTable(listener: l7.Listener, bound: Bound, attached: Attached |
     bound,
     policies: listener.policies,
     certificates: listener.tls?.certificates ?? [],
-    http,
-    tcp: producer.tcp,
+    http: missing && !isBytes ? buildHostTable<Rule>([]) : producer.http,
+    tcp: missing && isBytes ? buildHostTable<TcpRule>([]) : producer.tcp,
     consumers,
     itself: itself(listener, bound),
   }

@@ -9,13 +9,13 @@ import { workload as proto } from '@wishbone/proto'
 import type { Protocol, Upstream, UpstreamTls } from '../compile/index.ts'
 import type { Target } from './target.ts'
 
-const hbonePort = 15008
-
 export interface EndpointsOptions {
   readonly state: MeshState
   /** True for gateways: their requests pass the waypoint of a Service that asks for it. */
   readonly throughWaypoints: () => boolean
   readonly self: () => Workload | undefined
+  /** Where ztunnels and waypoints listen. */
+  readonly tunnelPort: number
   readonly random: () => number
   readonly now: () => number
 }
@@ -73,7 +73,8 @@ export class Endpoints {
   #entries(upstream: Upstream & { kind: 'service' }, endpoints: readonly Endpoint[]) {
     const service = this.#options.state.serviceByName(upstream.service)
     if (service === undefined) return []
-    const { tls, protocol, port } = upstream
+    const { tls, port } = upstream
+    const protocol = protocolOf(service, upstream)
     const through = this.#options.throughWaypoints() && service.ingressUseWaypoint && service.waypoint !== undefined
     if (through) return this.#waypointEntries(service, port, protocol, tls)
     const entries = []
@@ -101,7 +102,7 @@ export class Endpoints {
         hint: 'requests may not pass it by; see the Gateway that the Service names',
       })
     return waypoints.map((workload) => {
-      const target = this.#target(workload, hbonePort, { service, tls, protocol })
+      const target = this.#target(workload, this.#options.tunnelPort, { service, tls, protocol })
       const expectedIdentities = [formatSpiffe(identityOf(workload))]
       const key = `${target.key}|${authority}`
       return { endpoint: { ...target, key, tunnel: { authority, expectedIdentities } }, load: target.load, weight: 1 }
@@ -138,7 +139,7 @@ export class Endpoints {
     return {
       key: `${workload.uid}|${label}|${tunnel === null ? 'tcp' : tunnel.expectedIdentities[0]}|${tls === undefined ? '' : JSON.stringify([tls.hostname, tls.caPem, tls.systemCa, tls.subjectAltNames])}`,
       host,
-      port: tunnel === null ? port : hbonePort,
+      port: tunnel === null ? port : this.#options.tunnelPort,
       tunnel,
       ...context,
       load: this.#loadOf(`${workload.uid}|${port}`),
@@ -164,4 +165,11 @@ export class Endpoints {
       ? {}
       : { clientLocality: self.locality, node: self.node, cluster: self.clusterId, network: self.network }
   }
+}
+
+/** What the Service says of its port, where the backend says no more than HTTP. */
+function protocolOf(service: Service, { protocol, port }: Upstream): Protocol {
+  if (protocol !== 'http' && protocol !== 'unknown') return protocol
+  const declared = service.ports.find(({ servicePort }) => servicePort === port)?.appProtocol
+  return declared === proto.AppProtocol.HTTP2 || declared === proto.AppProtocol.GRPC ? 'http2' : protocol
 }

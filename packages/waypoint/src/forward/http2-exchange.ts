@@ -31,7 +31,10 @@ export class Http2Exchange implements Exchange {
 
   /** Opens the stream; `onClose` is called when it no longer counts. */
   begin(session: ClientHttp2Session, reusedConnection: boolean, onClose: () => void): void {
-    if (this.#done) return onClose()
+    if (this.#done) {
+      onClose()
+      return
+    }
     const { body } = this.#request
     let stream: ClientHttp2Stream
     try {
@@ -58,9 +61,10 @@ export class Http2Exchange implements Exchange {
     stream.on('response', (_headers, flags, raw) => {
       const [status, headers] = split(raw as unknown as readonly string[])
       if (!this.#done) this.#handler.onHead(status, headers, (flags & endStreamFlag) !== 0)
-    })
-    stream.on('data', (chunk: Buffer) => {
-      if (!this.#done && !this.#handler.onData(chunk)) stream.pause()
+      // Not before: node announces the head in a later tick, and over a Duplex the first bytes would overtake it.
+      stream.on('data', (chunk: Buffer) => {
+        if (!this.#done && !this.#handler.onData(chunk)) stream.pause()
+      })
     })
     stream.on('trailers', (_headers, _flags, raw) => {
       this.#trailers = split(raw as unknown as readonly string[])[1]

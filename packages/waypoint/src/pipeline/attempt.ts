@@ -107,7 +107,10 @@ export class Attempt implements ExchangeHandler {
 
   onError({ kind, error, reusedConnection }: ExchangeFailure): void {
     if (this.#done) return
-    if (this.#responder.started || kind === 'request') return this.#finish({ kind: 'broken', error }, true)
+    if (this.#responder.started || kind === 'request') {
+      this.#finish({ kind: 'broken', error }, true)
+      return
+    }
     const failure: AttemptFailure = kind === 'connect' ? { kind } : { kind: 'reset', reusedConnection }
     this.#finish({ kind: 'failed', failure, error }, true)
   }

@@ -100,8 +100,8 @@ export function forwardableHeaders(head: Head): HeaderList {
     if (length <= 17) {
       const lower = name.toLowerCase()
       if (hopByHop.has(lower)) continue
-      if (listed !== null && listed.has(lower)) continue
-    } else if (listed !== null && listed.has(name.toLowerCase())) continue
+      if (listed?.has(lower)) continue
+    } else if (listed?.has(name.toLowerCase())) continue
     headers.push(name, raw[i + 1]!)
   }
   return headers

@@ -122,7 +122,7 @@ export class RequestRun implements AttemptHooks {
     for (;;) {
       if (this.#cancelled !== undefined) throw this.#cancelled
       const target = await this.pick(backend)
-      const version = this.isGrpc || target.protocol === 'http2' ? 2 : 1
+      const version = versionFor(this.context, target)
       const attempt = new Attempt(target, this.responder, this, services.now)
       this.#attempt = attempt
       record.tries++
@@ -314,4 +314,10 @@ export class RequestRun implements AttemptHooks {
     this.services.report(record)
     this.#onReported?.()
   }
+}
+
+/** Towards a Service that says nothing of its protocol, a waypoint speaks what the client chose to speak to it. */
+export function versionFor({ head, connection }: RequestContext, { protocol }: Target): 1 | 2 {
+  if (head.isGrpc || protocol === 'http2') return 2
+  return protocol === 'unknown' && head.isHttp2 && connection.destination.kind === 'waypoint' ? 2 : 1
 }

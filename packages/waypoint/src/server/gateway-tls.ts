@@ -44,6 +44,8 @@ export function acceptGatewayTls(
     secure.on('error', (error) => refuse('the handshake or connection failed', { detail: error.message }))
     secure.once('secure', () => {
       clearTimeout(timer)
+      // tls.Server clears this for its own sockets; node:http2 waits for it.
+      ;(secure as unknown as { secureConnecting: boolean }).secureConnecting = false
       onSecure(secure, listener)
     })
   })

@@ -97,7 +97,8 @@ export class Gateway {
     if (table === undefined || listener === undefined) return void socket.destroy()
     if (table.kind !== 'https') {
       const connection = connectionFrom(socket, { kind: 'gateway', port, sni: undefined }, 'http', port)
-      return this.#options.accept(socket, connection, listener)
+      this.#options.accept(socket, connection, listener)
+      return
     }
     const { certificates, log } = this.#options
     acceptGatewayTls(socket, { table, certificates, log }, (secure: tls.TLSSocket, chosen) => {

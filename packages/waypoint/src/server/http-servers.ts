@@ -124,5 +124,7 @@ export function rememberStream(stream: Duplex): void {
 }
 
 function streamOf(session: http2.ServerHttp2Session): Duplex | undefined {
-  return (session.socket as unknown as { [ownStream]?: Duplex })[ownStream]
+  const socket = session.socket as unknown as { [ownStream]?: Duplex; readonly stream?: { [ownStream]?: Duplex } }
+  // What is no net.Socket is wrapped once more.
+  return socket[ownStream] ?? socket.stream?.[ownStream]
 }

@@ -105,7 +105,8 @@ export class MeshServer {
         identity: request.peer === undefined ? undefined : `${request.peer.namespace}/${request.peer.serviceAccount}`,
         reason: status === 404 ? 'the destination is not bound to this waypoint' : 'the authority cannot be read',
       })
-      return request.reject(status)
+      request.reject(status)
+      return
     }
     try {
       const stream = toDuplex(request.accept())
