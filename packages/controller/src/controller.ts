@@ -40,7 +40,7 @@ export async function startController(
   const stack = new AsyncDisposableStack()
   const abort = new AbortController()
   const { signal } = abort
-  const client = new KubeClient(connection)
+  const client = new KubeClient(connection, 'wishbone-controller')
   stack.defer(() => client.close())
   let clients: Clients | undefined
   const metrics = createControllerMetrics(() => clients)

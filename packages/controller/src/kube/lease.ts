@@ -2,10 +2,10 @@
 //
 // States: following → leading → following. A leader that cannot renew for `durationMs` steps down by itself before
 // another may take over; a leader that stops gives the lease up, so that the next one starts at once.
+
+import { isStatus, type KubeClient } from '@wishbone/runtime/kube'
 import { delay } from '@wishbone/runtime/lifecycle'
 import { type Log, messageOf } from '../log.ts'
-import type { KubeClient } from './client.ts'
-import { isStatus } from './error.ts'
 
 export interface ElectionOptions {
   readonly namespace: string

@@ -1,17 +1,8 @@
 // The kinds that the controller reads or writes: their REST paths, and which objects of them it wants to see.
 
-export interface ResourceKind {
-  readonly apiVersion: string
-  readonly kind: string
-  readonly plural: string
-  readonly namespaced: boolean
-}
+import { type ResourceKind, resourcePath, type WatchedKind } from '@wishbone/runtime/kube'
 
-export interface WatchedKind extends ResourceKind {
-  /** Filters that the API server applies; they keep what nobody reads out of memory. */
-  readonly labelSelector?: string
-  readonly fieldSelector?: string
-}
+export { type ResourceKind, resourcePath, type WatchedKind }
 
 const core = (kind: string, plural: string, namespaced = true): ResourceKind => ({
   apiVersion: 'v1',
@@ -56,17 +47,6 @@ export const watchedKinds = {
 } as const satisfies Record<string, WatchedKind>
 
 export type WatchedName = keyof typeof watchedKinds
-
-/** `namespace` undefined: the cluster-wide collection, or an object without namespace. */
-export function resourcePath(kind: ResourceKind, namespace?: string, name?: string, subresource?: string): string {
-  const root = kind.apiVersion.includes('/') ? `/apis/${kind.apiVersion}` : `/api/${kind.apiVersion}`
-  const parts = [root]
-  if (namespace !== undefined && kind.namespaced) parts.push('namespaces', encodeURIComponent(namespace))
-  parts.push(kind.plural)
-  if (name !== undefined) parts.push(encodeURIComponent(name))
-  if (subresource !== undefined) parts.push(subresource)
-  return parts.join('/')
-}
 
 const others: readonly ResourceKind[] = [
   of('policy/v1', 'PodDisruptionBudget', 'poddisruptionbudgets'),

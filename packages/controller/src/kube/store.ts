@@ -1,9 +1,15 @@
 // What the Kubernetes API holds, as far as the controller looks at it: frozen objects per kind, kept current by one
 // list-watch each. `objects()` of a kind is the same array until something of that kind changes, so that a consumer may
 // memoise on it.
+
+import {
+  type KubeClient,
+  type KubeObject,
+  type ListWatchOptions,
+  type ListWatchState,
+  listWatch,
+} from '@wishbone/runtime/kube'
 import type { Log } from '../log.ts'
-import type { KubeClient, KubeObject } from './client.ts'
-import { type ListWatchOptions, type ListWatchState, listWatch } from './listwatch.ts'
 import { type WatchedKind, type WatchedName, watchedKinds } from './resources.ts'
 
 export interface StoreObserver {

@@ -1,8 +1,8 @@
 // The status that an object should have, from the one it has and the part that is ours. Pure.
 // Foreign conditions and foreign parents stay as they are; lastTransitionTime moves only when `status` changes.
 import { stableJson } from '@wishbone/core/result'
+import type { KubeObject } from '@wishbone/runtime/kube'
 import type { Condition } from '../kinds/index.ts'
-import type { KubeObject } from '../kube/client.ts'
 import type { ListenerStatus, ParentStatus, StatusOf } from '../model/index.ts'
 
 /** The members of `status` that both sides know. Whatever else is there is not touched. */

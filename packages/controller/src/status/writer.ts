@@ -1,8 +1,7 @@
 // Writes wanted statuses to the API; only ever called on the leader. What it does for one object never stops another.
 import { stableHash } from '@wishbone/core/result'
+import { isStatus, type KubeClient, type KubeObject } from '@wishbone/runtime/kube'
 import { delay } from '@wishbone/runtime/lifecycle'
-import type { KubeClient, KubeObject } from '../kube/client.ts'
-import { isStatus } from '../kube/error.ts'
 import { kindOf, resourcePath, watchedNameOf } from '../kube/resources.ts'
 import type { Store } from '../kube/store.ts'
 import { type Log, messageOf } from '../log.ts'

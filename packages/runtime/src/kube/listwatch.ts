@@ -4,11 +4,10 @@
 //   410 Gone, in a watch or between two pages: listing again. 404 on the collection: the kind is not installed; it counts
 //   as empty and synced, and is looked for again every `absentMs`. Anything else: back-off with jitter, then go on where
 //   it was; what is known stays in force.
-import { type BackoffOptions, backoff, delay } from '@wishbone/runtime/lifecycle'
-import { type Log, messageOf } from '../log.ts'
+import { type BackoffOptions, backoff, delay } from '../lifecycle/index.ts'
 import type { KubeClient, KubeObject } from './client.ts'
-import { isStatus } from './error.ts'
-import { resourcePath, type WatchedKind } from './resources.ts'
+import { isStatus, messageOf } from './error.ts'
+import { resourcePath, type WatchedKind } from './resource.ts'
 
 export interface ListWatchHandler {
   /** The complete set, after each list. */
@@ -24,11 +23,17 @@ export type ListWatchState =
   | { readonly kind: 'absent' }
   | { readonly kind: 'failing'; readonly reason: string }
 
+/** The part of a logger that is needed here. */
+export interface ListWatchLog {
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void
+}
+
 export interface ListWatchOptions {
   readonly pageSize?: number
   readonly backoff?: BackoffOptions
   readonly absentMs?: number
-  readonly log: Log
+  readonly log: ListWatchLog
 }
 
 interface ListPage {

@@ -30,3 +30,11 @@ export function kubeError(status: number, body: unknown, what: string): KubeErro
     `${what}: ${status}${reason === '' ? '' : ` ${reason}`}${text === '' ? '' : `: ${text}`}`,
   )
 }
+
+/** The text of whatever was thrown, with its causes' texts. */
+export function messageOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause)
+  const code = (cause as NodeJS.ErrnoException).code
+  const own = cause.message !== '' ? cause.message : (code ?? cause.name)
+  return cause.cause instanceof Error && !own.includes(cause.cause.message) ? `${own}: ${messageOf(cause.cause)}` : own
+}

@@ -52,9 +52,11 @@ const maxEventBytes = 16 << 20
 
 export class KubeClient {
   readonly #connection: Connection
+  readonly #userAgent: string
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, userAgent = 'wishbone') {
     this.#connection = connection
+    this.#userAgent = userAgent
   }
 
   get server(): string {
@@ -127,7 +129,7 @@ export class KubeClient {
       if (value !== undefined) url.searchParams.set(name, String(value))
     const body = options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body))
     const headers: Record<string, string | number> = { accept: 'application/json', ...prepared.headers }
-    headers['user-agent'] = 'wishbone-controller'
+    headers['user-agent'] = this.#userAgent
     if (body !== undefined) {
       headers['content-type'] = contentTypes[options.patch ?? 'json']
       headers['content-length'] = body.length
