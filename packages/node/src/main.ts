@@ -34,6 +34,7 @@ export async function startNode(settings: NodeSettings, { signal, log }: Program
     rules,
     probes: new HostProbes(settings.probeSource, settings.kubeletUid),
     withdrawMs: settings.withdrawMs,
+    lookupsMs: 1_000,
     drainMs: settings.drainMs,
     ruleFacts: (capture) => ({ ...capture, ipv6: settings.ipv6, probeSource: settings.probeSource }),
     add: async (workload) => {

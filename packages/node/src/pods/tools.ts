@@ -20,6 +20,8 @@ export interface WorkerTools {
   }
   /** How long a withdrawn pod is still captured. */
   readonly withdrawMs: number
+  /** How long the DNS queries that were redirected last may take, in ms. */
+  readonly lookupsMs: number
   /** How long connections that are open may go on when the pod leaves. */
   readonly drainMs: number
   ruleFacts(capture: Capture): PodRuleFacts

@@ -27,6 +27,7 @@ function world() {
     },
     probes: { set: () => void steps.push('probes'), delete: () => undefined },
     withdrawMs: 5,
+    lookupsMs: 5,
     drainMs: 2_000,
     ruleFacts: (own) => ({ ...own, ipv6: true, probeSource: { ipv4: '169.254.7.127', ipv6: 'fd16::1' } }),
     add: async () => {

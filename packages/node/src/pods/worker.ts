@@ -146,6 +146,9 @@ export class PodWorker {
       this.#state = 'leaving'
       tools.probes.delete(pod.uid)
       const deadline = Date.now() + tools.drainMs
+      // Names that are being looked up are no connections that could be counted; their answers need the translation.
+      await this.#pause(tools.lookupsMs)
+      if (this.#direction() === 'in') return
       while (Date.now() < deadline && tools.countTunnelled(nsFd, this.#ips) > 0) {
         await this.#pause(500)
         if (this.#direction() === 'in') return

@@ -14,6 +14,7 @@ export interface DnsListeners {
 /** How many queries of one pod may wait for upstream; more are dropped, as a full socket buffer would. */
 const maxPending = 512
 const idleMs = 10_000
+const lastAnswersMs = 2_000
 
 /** Opens the listeners. A pod without IPv6 has none on ::1, and that is no error. */
 export async function listenDns(pod: PodScope, ipv6: boolean): Promise<DnsListeners> {
@@ -42,20 +43,29 @@ async function listenUdp(pod: PodScope, ip: string): Promise<() => void> {
   const fd = udpIn(pod.nsFd, { ip, port: ports.dns, mark: pod.context.settings.mark, reusePort: true })
   const socket = dgram.createSocket(ip.includes(':') ? 'udp6' : 'udp4')
   let pending = 0
+  let leaving = false
   let closed = false
+  const finish = (now = false): void => {
+    if (closed || !(now || (leaving && pending === 0))) return
+    closed = true
+    socket.close()
+  }
   socket.on('error', () => undefined)
   socket.on('message', (query, from) => {
     if (pending >= maxPending) return
     pending++
     void resolve(pod, query, 'udp').then((answer) => {
       pending--
-      if (answer !== undefined && !closed) socket.send(answer, from.port, from.address, () => undefined)
+      if (answer !== undefined && !closed) socket.send(answer, from.port, from.address, () => finish())
+      else finish()
     })
   })
   await new Promise<void>((resolve) => socket.bind({ fd }, resolve))
+  // What was asked is still answered, if the answer comes soon.
   return () => {
-    closed = true
-    socket.close()
+    leaving = true
+    finish()
+    if (!closed) setTimeout(() => finish(true), lastAnswersMs).unref()
   }
 }
 
