@@ -16,17 +16,8 @@ import {
 } from './object.ts'
 import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from './patch.ts'
 import { apiVersionOf, type Resource, ResourceTable } from './resources.ts'
-import {
-  asObject,
-  atVersion,
-  changesSpec,
-  checkName,
-  dropNulls,
-  keptMetadata,
-  reportUnknown,
-  withoutRequired,
-} from './rules.ts'
-import { applyDefaults, prune, validate } from './schema.ts'
+import { asObject, atVersion, changesSpec, checkName, dropNulls, keptMetadata, reportUnknown } from './rules.ts'
+import { applyDefaults, prune, validate, validatePart } from './schema.ts'
 import { Store, type StoreListener } from './store.ts'
 
 export interface WriteOptions {
@@ -128,7 +119,7 @@ export class Api {
     if (options.fieldManager !== undefined && metadata.managedFields === undefined) {
       metadata.managedFields = ownAfterUpdate(
         undefined,
-        asObject(object),
+        asObject(resource.status ? { ...object, status: undefined } : object),
         { name: options.fieldManager },
         schemaForOwnership(resource),
       )
@@ -257,6 +248,8 @@ export class Api {
       return this.create(resource, namespace, object, { ...options, fieldValidation: 'Ignore' })
     }
     if (given.resourceVersion === undefined) delete (object.metadata as JsonMap).resourceVersion
+    const causes = validate(object, resource.schema)
+    if (causes.length > 0) throw invalid(resource.group, resource.kind, name, causes)
     return this.#replace(resource, before, object, options, true)
   }
 
@@ -291,7 +284,7 @@ export class Api {
     dropNulls(object, resource.custom)
     const unknown = prune(object, resource.schema)
     if (unknown.length > 0) reportUnknown(resource, unknown, options)
-    const causes = validate(object, partial ? withoutRequired(resource) : resource.schema)
+    const causes = (partial ? validatePart : validate)(object, resource.schema)
     if (causes.length > 0) throw invalid(resource.group, resource.kind, String(metadata.name ?? ''), causes)
     return object
   }

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { parse } from 'yaml'
 import type { PatchKind } from './api.ts'
 import { ApiError, badRequest, unsupportedMediaType } from './errors.ts'
+import { readProtobuf } from './protobuf.ts'
 
 /** Kubernetes' own limit is 3 MiB. */
 const limitBytes = 3 * 1024 * 1024
@@ -17,9 +18,9 @@ export async function readBody(request: IncomingMessage): Promise<unknown> {
     chunks.push(chunk as Buffer)
   }
   if (size === 0) return undefined
-  const text = Buffer.concat(chunks).toString('utf8')
   const type = request.headers['content-type'] ?? 'application/json'
-  if (type.includes('protobuf')) throw unsupportedMediaType(type)
+  if (type.includes('protobuf')) return readProtobuf(Buffer.concat(chunks))
+  const text = Buffer.concat(chunks).toString('utf8')
   try {
     // Apply patches are YAML, and mostly JSON in fact.
     return type.includes('yaml') && !/^\s*[{[]/.test(text) ? parse(text) : JSON.parse(text)

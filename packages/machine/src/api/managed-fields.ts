@@ -8,6 +8,8 @@ import type { Schema } from './schema.ts'
 
 export type FieldSet = { [element: string]: FieldSet }
 
+const empty = (set: FieldSet): boolean => Object.keys(set).length === 0
+
 const metadataSchema: Schema = {
   properties: {
     finalizers: { 'x-kubernetes-list-type': 'set' },
@@ -101,15 +103,18 @@ export function union(a: FieldSet, b: FieldSet): FieldSet {
   return result
 }
 
-/** Elements of `a` that are not in `b`; an inner node goes when nothing below it is left. */
+/**
+ * Elements of `a` that are not in `b`; an inner node goes when nothing below it is left. Who owns an empty map (`{}`) does not
+ * own what others put into it.
+ */
 export function difference(a: FieldSet, b: FieldSet): FieldSet {
   const result: FieldSet = {}
   for (const [key, inner] of Object.entries(a)) {
     const other = b[key]
     if (other === undefined) result[key] = inner
-    else if (Object.keys(inner).length > 0 && Object.keys(other).length > 0) {
+    else if (!empty(inner)) {
       const left = difference(inner, other)
-      if (Object.keys(left).length > 0) result[key] = left
+      if (!empty(left)) result[key] = left
     }
   }
   return result
@@ -214,8 +219,6 @@ function isOf(entry: ManagedFieldsEntry, manager: Manager, operation: string): b
     (entry.subresource ?? '') === (manager.subresource ?? '')
   )
 }
-
-const empty = (set: FieldSet): boolean => Object.keys(set).length === 0
 
 /** managedFields after a create, update or patch by `manager`. */
 export function ownAfterUpdate(

@@ -27,11 +27,6 @@ function dropNullsBelow(value: unknown): void {
   else if (isMap(value)) dropNulls(value, false)
 }
 
-export function withoutRequired(resource: Resource): Resource['schema'] {
-  const { required: _required, ...schema } = resource.schema
-  return schema
-}
-
 export function reportUnknown(resource: Resource, unknown: readonly string[], options: WriteOptions): void {
   const text = unknown.map((path) => `unknown field "${path}"`)
   if (options.fieldValidation === 'Strict') {

@@ -105,6 +105,11 @@ export function validate(value: unknown, schema: Schema, path = ''): readonly St
   return causes
 }
 
+/** As `validate`, for a part of an object: fields that are not there are no problem. */
+export function validatePart(value: unknown, schema: Schema): readonly StatusCause[] {
+  return validate(value, schema).filter((cause) => cause.reason !== 'FieldValueRequired')
+}
+
 function check(value: unknown, schema: Schema, path: string, causes: StatusCause[]): void {
   if (value === null || value === undefined) {
     if (value === null && schema.nullable !== true && schema.type !== undefined)

@@ -1,7 +1,7 @@
 // Logs, commands in containers and connections to pods, in Kubernetes' WebSocket channel protocols (v5, v4: the first byte of a
 // message is its channel). SPDY is not spoken: kubectl 1.31 and later does not need it.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Duplex } from 'node:stream'
+import type { Duplex, Writable } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Execution, LogRequest, PodAccess } from '../kubelet/access.ts'
 import { ApiError, badRequest } from './errors.ts'
@@ -55,18 +55,21 @@ const server = new WebSocketServer({
   },
 })
 
-function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<WebSocket> {
+function checkProtocols(request: IncomingMessage, hint: string): void {
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((part) => part.trim())
   if ((request.headers.upgrade ?? '').toLowerCase() !== 'websocket')
     throw new ApiError(
       400,
       'BadRequest',
-      `this needs a WebSocket; ${request.headers.upgrade ?? 'no upgrade'} is not spoken here: use kubectl 1.31 or later`,
+      `this needs a WebSocket; ${request.headers.upgrade ?? 'no upgrade'} is not spoken here: ${hint}`,
     )
   if (!offered.includes('v5.channel.k8s.io') && !offered.includes('v4.channel.k8s.io'))
     throw badRequest(
-      `none of the protocols ${offered.join(', ') || '(none)'} is spoken here; v5.channel.k8s.io and v4.channel.k8s.io are`,
+      `none of the protocols ${offered.join(', ') || '(none)'} is spoken here, only v5.channel.k8s.io and v4.channel.k8s.io: ${hint}`,
     )
+}
+
+function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<WebSocket> {
   return new Promise((resolve) => server.handleUpgrade(request, socket, head, resolve))
 }
 
@@ -92,6 +95,14 @@ function exitStatus(code: number): object {
   }
 }
 
+/** Writes, and reads no more messages until it has gone through. */
+function writeSlowly(target: Writable, data: Buffer, socket: WebSocket): void {
+  if (target.write(data)) return
+  socket.pause()
+  target.once('drain', () => socket.resume())
+  target.once('close', () => socket.resume())
+}
+
 /** The whole of a stream as messages; back-pressure by the socket's own buffer. */
 async function pump(source: AsyncIterable<Buffer | string>, socket: WebSocket, channel: number): Promise<void> {
   for await (const chunk of source) {
@@ -112,14 +123,16 @@ export async function answerExec(
   if (command.length === 0) throw badRequest('you must specify at least 1 command for the container')
   const container = query.get('container')
   const tty = isTrue(query.get('tty'))
+  checkProtocols(request, 'use kubectl 1.31 or later')
   const execution = await access.exec(namespace, name, { command, tty, ...(container ? { container } : {}) })
-  let socket: WebSocket
-  try {
-    socket = await upgrade(request, connection.socket, connection.head)
-  } catch (cause) {
-    execution.kill()
-    throw cause
-  }
+  let over = false
+  void execution.exit.then(() => {
+    over = true
+  })
+  connection.socket.once('close', () => {
+    if (!over) execution.kill()
+  })
+  const socket = await upgrade(request, connection.socket, connection.head)
   await serveExecution(execution, socket, { wantsStdin: isTrue(query.get('stdin')), tty })
 }
 
@@ -128,18 +141,14 @@ async function serveExecution(
   socket: WebSocket,
   options: { readonly wantsStdin: boolean; readonly tty: boolean },
 ): Promise<void> {
-  let done = false
   execution.stdin.on('error', () => {})
   if (!options.wantsStdin) execution.stdin.end()
   socket.on('error', () => {})
   socket.on('message', (data: Buffer) => {
     const payload = data.subarray(1)
-    if (data[0] === stdinChannel && !execution.stdin.writableEnded) execution.stdin.write(payload)
+    if (data[0] === stdinChannel && !execution.stdin.writableEnded) writeSlowly(execution.stdin, payload, socket)
     else if (data[0] === closeChannel && payload[0] === stdinChannel) execution.stdin.end()
     else if (data[0] === resizeChannel) return
-  })
-  socket.on('close', () => {
-    if (!done) execution.kill()
   })
   const outputs = Promise.allSettled([
     pump(execution.stdout, socket, stdoutChannel),
@@ -148,7 +157,6 @@ async function serveExecution(
   const code = await execution.exit
   // A background child may keep the output open; what the command itself wrote has arrived by then.
   await Promise.race([outputs, new Promise((resolve) => setTimeout(resolve, 500))])
-  done = true
   send(socket, statusChannel, JSON.stringify(exitStatus(code)))
   socket.close(1000)
 }
@@ -160,6 +168,7 @@ export async function answerPortForward(
   connection: { readonly socket: Duplex; readonly head: Buffer },
   { namespace, name, query }: PodTarget,
 ): Promise<void> {
+  checkProtocols(request, 'use wishbone port-forward')
   const ports = query
     .getAll('ports')
     .flatMap((text) => text.split(','))
@@ -175,7 +184,7 @@ export async function answerPortForward(
     if (channel % 2 !== 0) return
     const target = targets[channel / 2]
     if (target === undefined) early.set(channel, [...(early.get(channel) ?? []), data.subarray(1)])
-    else target.write(data.subarray(1))
+    else writeSlowly(target, data.subarray(1), socket)
   })
   socket.on('close', () => {
     for (const target of targets) target?.destroy()
