@@ -8,6 +8,7 @@ import {
   deleteTable,
   getSysctl,
   hasTable,
+  type NftRuleset,
   setSysctl,
 } from '@wishbone/runtime/os'
 import { marks, type PodRuleFacts, podRules, routing, tables } from './pod-rules.ts'
@@ -19,15 +20,29 @@ const liberal = 'net.netfilter.nf_conntrack_tcp_be_liberal'
 export function capture(nsFd: number, facts: PodRuleFacts): void {
   addRouting(nsFd, facts.ipv6)
   // A connection that is older than the rules must not be taken for a new one at its next packet, or it would be
-  // redirected half-way: tracking begins only with a SYN. The setting exists once tracking is on, so the empty chains
-  // come first; what they see meanwhile is tracked as it is, without a redirect.
-  if (!hasTable(nsFd, 'inet', tables.nat)) for (const ruleset of podRules(facts, false)) applyRules(nsFd, ruleset)
-  if (getSysctl(nsFd, loose) !== '0') setSysctl(nsFd, loose, 0)
-  // A packet outside the tracked window must still be translated: untranslated, it is answered with a reset.
-  if (getSysctl(nsFd, liberal) !== '1') setSysctl(nsFd, liberal, 1)
+  // redirected half-way: tracking begins only with a SYN. Some kernels have the setting only once tracking is on, so it is
+  // made before and after the first tables; those have empty chains, and what they see meanwhile keeps its addresses. The
+  // table of translations comes first: a connection that was tracked without it would be translated at its next packet.
+  trackFromTheStart(nsFd)
+  if (!hasTable(nsFd, 'inet', tables.nat))
+    for (const ruleset of translationsFirst(podRules(facts, false))) applyRules(nsFd, ruleset)
+  trackFromTheStart(nsFd)
   for (const ruleset of podRules(facts, true)) applyRules(nsFd, ruleset)
   if (!facts.dns) deleteTable(nsFd, 'inet', tables.raw)
   allowMigration(nsFd)
+}
+
+function translationsFirst(rulesets: readonly NftRuleset[]): readonly NftRuleset[] {
+  const isNat = (ruleset: NftRuleset): boolean => ruleset.table === tables.nat
+  return [...rulesets.filter(isNat), ...rulesets.filter((ruleset) => !isNat(ruleset))]
+}
+
+function trackFromTheStart(nsFd: number): void {
+  const now = getSysctl(nsFd, loose)
+  if (now === undefined) return
+  if (now !== '0') setSysctl(nsFd, loose, 0)
+  // A packet outside the tracked window must still be translated: untranslated, it is answered with a reset.
+  if (getSysctl(nsFd, liberal) !== '1') setSysctl(nsFd, liberal, 1)
 }
 
 /** Lets new connections pass by; what is open still has its translation, marks and routes. */
