@@ -175,8 +175,8 @@ describe.each(families)('connections that are open: $pod', (ip) => {
     await serve(client, 8080, 'outside')
     await serve(pod, 15_001, 'outbound')
     await serve(pod, 15_006, 'inbound')
-    const inward = await connectIn(client, { ip: ip.pod, port: 8080, timeoutMs: 1000 })
-    const outward = await connectIn(pod, { ip: ip.client, port: 8080, timeoutMs: 1000 })
+    const inward = await connectIn(client, { ip: ip.pod, port: 8080, timeoutMs: 5000 })
+    const outward = await connectIn(pod, { ip: ip.client, port: 8080, timeoutMs: 5000 })
     closers.push(
       () => inward.destroy(),
       () => outward.destroy(),
@@ -196,8 +196,8 @@ describe.each(families)('connections that are open: $pod', (ip) => {
     capture(pod, facts)
     const ips = families.map((one) => one.pod)
     expect(countTunnelled(pod, ips)).toBe(0)
-    const inward = await connectIn(client, { ip: ip.pod, port: 8080, timeoutMs: 1000 })
-    const outward = await connectIn(pod, { ip: ip.client, port: 8080, timeoutMs: 1000 })
+    const inward = await connectIn(client, { ip: ip.pod, port: 8080, timeoutMs: 5000 })
+    const outward = await connectIn(pod, { ip: ip.client, port: 8080, timeoutMs: 5000 })
     closers.push(
       () => inward.destroy(),
       () => outward.destroy(),
