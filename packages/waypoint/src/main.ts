@@ -1,6 +1,7 @@
 // The program: configuration from the controller (or, with --config, from a file), an identity of its own, and the end.
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import { MeshError } from '@wishbone/core/errors'
 import { formatSpiffe } from '@wishbone/core/identity'
 import { MeshState } from '@wishbone/core/mesh'
 import { logLevelRoute, startAdmin, startStatusServers } from '@wishbone/runtime/admin'
@@ -10,6 +11,7 @@ import { createLogger, createSink } from '@wishbone/runtime/log'
 import { createMetrics } from '@wishbone/runtime/metrics'
 import { AdsClient } from '@wishbone/runtime/xds'
 import { configDump } from './program/dump.ts'
+import { limitYoungGeneration } from './program/memory.ts'
 import { pluginsFrom } from './program/plugins.ts'
 import { readWaypointSettings, type Settings } from './program/settings.ts'
 import { applyStaticConfig, parseStaticConfig } from './program/static-config.ts'
@@ -20,6 +22,7 @@ import { Waypoint } from './waypoint.ts'
 /** Kept for the end of streams and logs, out of what the pod is given to stop. */
 const drainReserveMs = 1_000
 
+limitYoungGeneration()
 const { values: args } = parseArgs({ options: { config: { type: 'string' } }, strict: false, allowPositionals: true })
 const settings = readWaypointSettings(process.env)
 const log = createLogger({ program: 'waypoint', format: settings.logFormat, level: settings.logLevel })
@@ -96,7 +99,9 @@ async function main(
   return {
     async [Symbol.asyncDispose]() {
       await waypoint.drain(Math.max(0, settings.connectionTerminationDeadlineMs - drainReserveMs))
-      await stopTracing()
+      await stopTracing().catch((cause: unknown) =>
+        log.warn('the last spans could not be sent', { error: MeshError.from(cause).describe() }),
+      )
       certificates?.close()
       await status[Symbol.asyncDispose]()
       await admin[Symbol.asyncDispose]()

@@ -1,18 +1,8 @@
 // Backends of the wire; anything that cannot be understood is an invalid backend, never a missing one.
 import { l7 } from '@wishbone/proto'
-import { compileFilters } from './filters.ts'
-import type { Backend, Bound, Protocol, Upstream } from './types.ts'
+import type { Backend, Bound, Filters, Protocol, Upstream } from './types.ts'
 
-export function compileWeighted(backends: readonly l7.WeightedBackend[]): readonly Backend[] {
-  return backends.map(({ backend, weight, filters }) => compileBackend(backend, weight, filters))
-}
-
-export function compileBackend(
-  backend: l7.Backend | undefined,
-  weight: number,
-  filterMessages: readonly l7.Filter[],
-): Backend {
-  const filters = filterMessages.length === 0 ? null : compileFilters(filterMessages)
+export function compileBackend(backend: l7.Backend | undefined, weight: number, filters: Filters | null): Backend {
   const target = backend?.target
   if (target?.case === 'service') {
     const { namespace, hostname, port, protocol, tls } = target.value

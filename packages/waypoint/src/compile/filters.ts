@@ -42,7 +42,7 @@ export function compileFilters(filters: readonly l7.Filter[]): Filters {
         break
       case 'mirror':
         result.mirrors.push({
-          backend: compileBackend(kind.value.backend, 1, []),
+          backend: compileBackend(kind.value.backend, 1, null),
           numerator: kind.value.numerator,
           denominator: kind.value.denominator,
         })

@@ -1,10 +1,10 @@
 // One Route resource: its rule, and its entries for one of its parents.
 import { compilePath, compileValues, type Entry, type PathSpec, type ValueSpec } from '@wishbone/core/matching'
 import type { l7 } from '@wishbone/proto'
-import { compileWeighted } from './backend.ts'
 import { toMs } from './duration.ts'
 import { compileFilters } from './filters.ts'
 import type { Rule, TcpRule } from './types.ts'
+import { compileWeighted } from './weighted.ts'
 
 // Equal messages give equal rules; the same message gives the same rule, so that what the pipeline remembers of a rule
 // (shares of weights) lives through changes of other routes.

@@ -26,6 +26,8 @@ export function createDialler({ openTunnel, connectTimeoutMs }: DiallerOptions):
   return async (target, alpn, headers = {}) => {
     const stream =
       target.tunnel === null ? await connectTcp(target, connectTimeoutMs) : await openTunnel(target, headers)
+    // Whoever takes the stream listens too; an error in between must not end the process.
+    stream.on('error', () => {})
     return target.tls === undefined ? stream : secure(stream, target, target.tls, alpn, connectTimeoutMs)
   }
 }

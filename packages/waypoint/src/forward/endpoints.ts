@@ -54,7 +54,12 @@ export class Endpoints {
 
   /** Whether another endpoint than those in `tried` could be picked. */
   hasOther(upstream: Upstream, tried: ReadonlySet<Target>): boolean {
-    return upstream.kind === 'service' && this.#pickerOf(upstream).size > tried.size
+    if (upstream.kind !== 'service') return false
+    try {
+      return this.#pickerOf(upstream).size > tried.size
+    } catch {
+      return false
+    }
   }
 
   #pickerOf(upstream: Upstream & { kind: 'service' }): Picker<Target> {

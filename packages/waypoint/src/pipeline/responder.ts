@@ -32,6 +32,8 @@ export class Http1Responder implements Responder {
 
   constructor(request: IncomingMessage, response: ServerResponse, closeConnection: () => boolean) {
     this.#response = response
+    // What it would tell is told by `close`.
+    response.on('error', () => {})
     this.#mayContinue = request.headers.expect?.toLowerCase() === '100-continue' && request.httpVersionMinor >= 1
     this.closeConnection = closeConnection
   }
@@ -102,6 +104,7 @@ export class Http2Responder implements Responder {
 
   constructor(request: Http2ServerRequest, response: Http2ServerResponse) {
     this.#response = response
+    response.on('error', () => {})
     this.#stream = response.stream
     this.#mayContinue = request.headers.expect?.toLowerCase() === '100-continue'
   }

@@ -106,8 +106,7 @@ export class RequestRun implements AttemptHooks {
     sendMirrors(this, rule.filters, { target, authority, headers })
     if (backend.filters !== null) sendMirrors(this, backend.filters, { target, authority, headers })
     if (this.#upgrade !== undefined) {
-      const picked = await this.pick(backend)
-      return runUpgrade(this, this.#upgrade, picked, { target, authority, headers })
+      return runUpgrade(this, this.#upgrade, backend, { target, authority, headers })
     }
     await this.body.prepare()
     await this.#tryUntilDone(rule, backend, { target, authority, headers })
@@ -167,6 +166,11 @@ export class RequestRun implements AttemptHooks {
     return target
   }
 
+  /** Whether there is an endpoint that was not picked yet. */
+  hasOther(backend: Upstream): boolean {
+    return this.services.endpoints.hasOther(backend, this.#tried)
+  }
+
   reply(reply: LocalReply, detail: string | undefined): void {
     const { record } = this
     record.detail = detail
@@ -219,7 +223,7 @@ export class RequestRun implements AttemptHooks {
   }
 
   #retryFacts(backend: Backend): RetryFacts {
-    const otherEndpoint = backend.kind === 'service' && this.services.endpoints.hasOther(backend, this.#tried)
+    const otherEndpoint = backend.kind === 'service' && this.hasOther(backend)
     const idempotent = idempotentMethods.has(this.context.head.method)
     return { tries: this.record.tries, idempotent, replayable: this.body.replayable, otherEndpoint }
   }

@@ -3,10 +3,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { MeshError } from '@wishbone/core/errors'
 import type { HeaderList } from '@wishbone/core/filters'
-import type { Target } from '../forward/target.ts'
+import type { Upstream } from '../compile/index.ts'
 import { requestUpgrade } from '../forward/upgrade.ts'
 import { joinStreams } from '../l4/join.ts'
 import type { RequestRun } from './run.ts'
+
+const maxTries = 3
 
 /** The client's side of a request that asked for another protocol. */
 export interface UpgradeRequest {
@@ -20,13 +22,12 @@ export interface UpgradeRequest {
 export async function runUpgrade(
   run: RequestRun,
   upgrade: UpgradeRequest,
-  target: Target,
+  backend: Upstream,
   to: { readonly target: string; readonly authority: string; readonly headers: HeaderList },
 ): Promise<void> {
-  const { services, record, context } = run
-  record.tries++
+  const { record, context } = run
   const signal = run.signal()
-  const stream = await services.dial(target, ['http/1.1'])
+  const stream = await connect(run, backend)
   const protocol = upgrade.request.headers.upgrade ?? 'websocket'
   const request = { method: context.head.method, ...to, body: null, acceptsTrailers: false }
   const answer = await requestUpgrade(stream, request, protocol, signal)
@@ -43,6 +44,19 @@ export async function runUpgrade(
   record.responseBytes += received
   if (error !== undefined) record.error = MeshError.from(error, 'backend-reset', { at: 'upstream' })
   run.finish()
+}
+
+/** A connection of its own; one that does not come about is tried at another endpoint. */
+async function connect(run: RequestRun, backend: Upstream): Promise<Duplex> {
+  for (;;) {
+    const target = await run.pick(backend)
+    run.record.tries++
+    try {
+      return await run.services.dial(target, ['http/1.1'])
+    } catch (cause) {
+      if (run.record.tries >= maxTries || !run.hasOther(backend)) throw cause
+    }
+  }
 }
 
 /** The backend does not switch: its answer is an ordinary one. */
