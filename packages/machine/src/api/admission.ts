@@ -1,7 +1,7 @@
 // The rules of single built-in kinds: defaults, checks, what may not change, and how they are deleted.
 import { randomUUID } from 'node:crypto'
 import type { Admission, Api, DeletionRule } from './api.ts'
-import { invalid } from './errors.ts'
+import { forbidden, invalid } from './errors.ts'
 import { equalJson, isMap, type JsonMap, type KubeObject, listAt } from './object.ts'
 import { checkPodUpdate, defaultPod, defaultPodSpec } from './pod-defaults.ts'
 import { selectsLabels } from './selectors.ts'
@@ -191,6 +191,12 @@ const deletePods: DeletionRule = (object, options) => {
   return graceSeconds <= 0 ? 'now' : { graceSeconds }
 }
 
+const deleteNamespaces: DeletionRule = ({ metadata }) => {
+  if (['default', 'kube-system', 'kube-public'].includes(metadata.name))
+    throw forbidden(`namespaces "${metadata.name}" is forbidden: this namespace may not be deleted`)
+  return { graceSeconds: 0 }
+}
+
 /** Installs the rules of the built-in kinds. */
 export function installAdmission(api: Api): void {
   api.admit('/namespaces', namespaces)
@@ -221,5 +227,5 @@ export function installAdmission(api: Api): void {
   )
   api.admit('batch/jobs', jobs)
   api.onDeletion('/pods', deletePods)
-  api.onDeletion('/namespaces', () => ({ graceSeconds: 0 }))
+  api.onDeletion('/namespaces', deleteNamespaces)
 }

@@ -223,10 +223,11 @@ interface ObjectTarget {
 }
 
 async function answerObject(
-  { api, log }: Services,
+  services: Services,
   call: Call,
   { resource, namespace, name, subresource }: ObjectTarget,
 ): Promise<void> {
+  const { api, log } = services
   const { request, answer, query } = call
   const options = writeOptions(call, subresource)
   switch (request.method) {
@@ -242,6 +243,16 @@ async function answerObject(
       const kind = patchKindOf(request)
       const body = await readBody(request)
       const existed = api.find(resource.key, namespace, name) !== undefined
+      // An apply that makes the object needs the right to make it.
+      if (kind === 'apply' && !existed)
+        authorize(services, call.user, {
+          kind: 'resource',
+          verb: 'create',
+          group: resource.group,
+          resource: resource.plural,
+          namespace,
+          name,
+        })
       return sendObject(
         answer,
         existed ? 200 : 201,

@@ -286,6 +286,47 @@ test.each([
   expect(code).toBe(status)
 })
 
+test('exec by way of another API group is no way round the roles', async () => {
+  const role = { metadata: { name: 'odd' }, rules: [{ apiGroups: ['odd.example'], resources: ['*'], verbs: ['*'] }] }
+  await call('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', role)
+  await call('POST', '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
+    metadata: { name: 'odd' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'odd' },
+    subjects: [{ kind: 'User', name: 'somebody' }],
+  })
+  const codes = ['/apis/odd.example/v1', '/api/v1'].map(
+    (root) =>
+      new Promise((resolve) => {
+        const url = `ws+unix://${adminSocket}:${root}/namespaces/x/pods/p/exec?command=a`
+        const socket = new WebSocket(url, ['v5.channel.k8s.io'], { headers: { 'impersonate-user': 'somebody' } })
+        socket.on('unexpected-response', (_request, response) => resolve(response.statusCode))
+        socket.on('open', () => resolve('open'))
+        socket.on('error', () => {})
+      }),
+  )
+  expect(await Promise.all(codes)).toEqual([404, 403])
+})
+
+test('an apply that would create needs the right to create', async () => {
+  await call('POST', '/apis/rbac.authorization.k8s.io/v1/namespaces/x/roles', {
+    metadata: { name: 'patcher' },
+    rules: [{ apiGroups: [''], resources: ['configmaps'], verbs: ['patch'] }],
+  })
+  await call('POST', '/apis/rbac.authorization.k8s.io/v1/namespaces/x/rolebindings', {
+    metadata: { name: 'patcher' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'patcher' },
+    subjects: [{ kind: 'User', name: 'patcher' }],
+  })
+  await call('POST', '/api/v1/namespaces/x/configmaps', map('there'))
+  const apply = (name: string): Promise<Answer> =>
+    call('PATCH', `/api/v1/namespaces/x/configmaps/${name}?fieldManager=p&force=true`, map(name), {
+      'content-type': 'application/apply-patch+yaml',
+      'impersonate-user': 'patcher',
+    })
+  expect((await apply('there')).status).toBe(200)
+  expect((await apply('absent')).status).toBe(403)
+})
+
 test('port-forward begins both channels with the port and carries bytes', async () => {
   const socket = open('/api/v1/namespaces/x/pods/p/portforward?ports=9080', ['v4.channel.k8s.io'])
   const messages: Buffer[] = []

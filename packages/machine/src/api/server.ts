@@ -124,14 +124,13 @@ async function answerUpgrade(
   const url = new URL(request.url ?? '/', 'http://api')
   const user = await authenticate(request)
   const info = parseResourcePath(request.method ?? 'GET', url.pathname, url.searchParams)
-  if (info === undefined) throw noSuchPath()
+  if (info === undefined || info.group !== '' || info.version !== 'v1' || info.plural !== 'pods') throw noSuchPath()
   // Who runs commands creates something, whatever the method of the upgrade.
   const attempt = attemptOf({ ...info, verb: 'create' })
   authorize(services, user, attempt)
   const { namespace = '', name = '', subresource } = info
   services.api.get(services.api.resource('/pods'), namespace, name)
   const target = { namespace, name, query: url.searchParams }
-  if (info.plural !== 'pods') throw noSuchPath()
   if (subresource === 'exec') await answerExec(services.access, request, connection, target)
   else if (subresource === 'portforward') await answerPortForward(services.access, request, connection, target)
   else throw badRequest(`pods/${subresource} is not served on this machine; exec, log and portforward are`)
