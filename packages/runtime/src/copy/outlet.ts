@@ -20,7 +20,7 @@ export class Outlet {
     this.#onTaken = onTaken
   }
 
-  /** The chunk belongs to the outlet. */
+  /** The chunk must stay as it is until it is reported as taken. */
   write(chunk: Buffer): void {
     this.#pieces.push(chunk)
     this.#pieceBytes += chunk.length
@@ -49,8 +49,16 @@ export class Outlet {
     if (bytes > 0) {
       this.#unreported += bytes
       socket.cork()
-      for (let i = 0; i < pieces.length - 1; i++) socket.write(pieces[i]!)
-      socket.write(pieces[pieces.length - 1]!, this.#onWritten)
+      let run = pieces[0]!
+      for (let i = 1; i < pieces.length; i++) {
+        const piece = pieces[i]!
+        if (follows(run, piece)) run = Buffer.from(run.buffer, run.byteOffset, run.length + piece.length)
+        else {
+          socket.write(run)
+          run = piece
+        }
+      }
+      socket.write(run, this.#onWritten)
       socket.uncork()
       if (socket.writableLength === 0) this.#report()
     }
@@ -65,6 +73,11 @@ export class Outlet {
     this.#unreported -= taken
     this.#onTaken(taken)
   }
+}
+
+/** Whether one piece begins in memory where the other ends: the pieces of one DATA frame mostly do. */
+function follows(first: Buffer, second: Buffer): boolean {
+  return first.buffer === second.buffer && first.byteOffset + first.length === second.byteOffset
 }
 
 let waiting: Outlet[] = []

@@ -34,7 +34,7 @@ export class TunnelDuplex extends Duplex {
     this.remotePort = tunnel.remotePort
     this.remoteFamily = tunnel.remoteAddress.includes(':') ? 'IPv6' : 'IPv4'
     const sink: TunnelSink = {
-      data: (chunk) => this.#received(chunk),
+      data: (chunk, borrowed) => this.#received(borrowed ? Buffer.from(chunk) : chunk),
       end: () => {
         this.#ended = true
         this.#deliver()

@@ -75,6 +75,10 @@ class TunnelPipe implements Copy, TunnelSink {
     this.#outlet.end()
   }
 
+  pause(): void {
+    this.#socket.pause()
+  }
+
   drain(): void {
     if (!this.#socket.readableEnded) this.#socket.resume()
   }

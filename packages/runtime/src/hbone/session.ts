@@ -31,14 +31,17 @@ import {
 } from '@wishbone/core/h2'
 import type { SpiffeId } from '@wishbone/core/identity'
 import { peerIdentity } from '../tls/peer.ts'
+import { readTls } from '../tls/read.ts'
 import { ReceiveWindow } from './flow.ts'
 import { headerFrames } from './headers.ts'
 import { Keepalive, RoundTrip } from './keepalive.ts'
 import { FloodLimits } from './limits.ts'
+import { ReadMemory } from './memory.ts'
 import { errorOfReset, nameOfCode } from './reset.ts'
 import type { SessionRole } from './role.ts'
 import { announced, initialWindow, largestSentFrame } from './settings.ts'
 import { H2Stream, type StreamHost } from './stream.ts'
+import { Turns } from './turns.ts'
 import type { SessionLog, SessionSettings } from './types.ts'
 import { FrameWriter } from './writer.ts'
 
@@ -73,7 +76,10 @@ export class Session implements StreamHost, FrameHandler {
   readonly #window: ReceiveWindow
   /** Content of the DATA frame that is being read, to tell its padding. */
   #frameContent = 0
-  #blocked = new Set<H2Stream>()
+  readonly #memory = new ReadMemory()
+  /** What is being read stands in memory that will be used again. */
+  #borrowed = false
+  readonly #turns = new Turns(() => this.#writer.busy)
   readonly #roundTrip = new RoundTrip()
 
   constructor(socket: TLSSocket, role: SessionRole, settings: SessionSettings, log: SessionLog | undefined) {
@@ -84,7 +90,7 @@ export class Session implements StreamHost, FrameHandler {
     this.remotePort = socket.remotePort ?? 0
     this.#role = role
     this.#log = log
-    this.#writer = new FrameWriter(socket, () => this.#resumeBlocked())
+    this.#writer = new FrameWriter(socket, () => this.#turns.next())
     this.#parser = new FrameParser(this, { maxFrameSize: settings.maxFrameSize, expectPreface: role.kind === 'server' })
     this.#hpack = new HpackDecoder({ maxHeaderListSize: settings.maxHeaderList })
     this.#window = new ReceiveWindow(settings.connectionWindow)
@@ -112,7 +118,7 @@ export class Session implements StreamHost, FrameHandler {
   }
 
   blocked(stream: H2Stream): void {
-    this.#blocked.add(stream)
+    this.#turns.wait(stream)
   }
 
   consumed(bytes: number): void {
@@ -125,7 +131,7 @@ export class Session implements StreamHost, FrameHandler {
   }
 
   remove(stream: H2Stream): void {
-    this.#blocked.delete(stream)
+    this.#turns.forget(stream)
     if (!this.streams.delete(stream.streamId)) return
     this.#endIfDone()
     this.#role.streamRemoved?.()
@@ -183,7 +189,7 @@ export class Session implements StreamHost, FrameHandler {
     this.#frameContent += piece.length
     const stream = this.#streamOf(streamId)
     if (stream === undefined) this.consumed(piece.length)
-    else this.#onStream(streamId, () => stream.receive(piece as Buffer))
+    else this.#onStream(streamId, () => stream.receive(this.#keepable(piece as Buffer), this.#memory.slab))
   }
 
   dataEnd(streamId: number, length: number, endStream: boolean): void {
@@ -247,7 +253,16 @@ export class Session implements StreamHost, FrameHandler {
     ]
     this.write(Buffer.concat(this.#role.kind === 'client' ? [preface, ...hello] : hello), false)
     if (socket.destroyed) queueMicrotask(() => this.#lost('the connection was closed before it was used'))
-    socket.on('data', (chunk: Buffer) => this.#receive(chunk))
+    readTls(socket, {
+      buffer: () => this.#memory.next(),
+      filled: (length) => {
+        this.#borrowed = true
+        this.#receive(this.#memory.filled(length))
+        this.#borrowed = false
+        this.#memory.done(length)
+      },
+      chunk: (chunk) => this.#receive(chunk),
+    })
     socket.on('end', () => this.#lost('the peer closed the connection'))
     socket.on('error', (cause) => this.#lost('the connection failed', cause))
     socket.on('close', () => this.#lost('the connection was closed'))
@@ -268,6 +283,11 @@ export class Session implements StreamHost, FrameHandler {
         this.fail(errorCodes.internalError, 'internal error', MeshError.from(cause, 'internal'))
       }
     }
+  }
+
+  /** Pieces of the buffer that all quiet sessions share are copied out of it. */
+  #keepable(piece: Buffer): Buffer {
+    return this.#borrowed && this.#memory.slab === undefined ? Buffer.from(piece) : piece
   }
 
   /** Errors of one stream reset it; the connection goes on. */
@@ -341,15 +361,7 @@ export class Session implements StreamHost, FrameHandler {
     this.sendWindow += increment
     if (this.sendWindow > 0x7fff_ffff)
       throw new H2Error(errorCodes.flowControlError, "the connection's window grows beyond 2^31-1")
-    this.#resumeBlocked()
-  }
-
-  /** In the order in which they were blocked, so that each gets its turn. */
-  #resumeBlocked(): void {
-    if (this.#blocked.size === 0) return
-    const blocked = this.#blocked
-    this.#blocked = new Set()
-    for (const stream of blocked) stream.resume()
+    this.#turns.next()
   }
 
   #ping(payload: Uint8Array, acknowledged: boolean): void {
@@ -398,6 +410,7 @@ export class Session implements StreamHost, FrameHandler {
   #close(error: MeshError | undefined): void {
     this.#state = 'closed'
     this.#keepalive.stop()
+    this.#memory.close()
     this.#roundTrip.cancel()
     const gone = error ?? new MeshError('draining', 'the session has ended', { at: this.#otherEnd, retry: 'if-reused' })
     for (const stream of [...this.streams.values()]) stream.fail(gone)

@@ -16,6 +16,7 @@ import {
 } from '@wishbone/core/h2'
 import type { SpiffeId } from '@wishbone/core/identity'
 import { ReceiveWindow } from './flow.ts'
+import { Holdings, type Slab } from './memory.ts'
 import { resetCodeOf } from './reset.ts'
 import type { Headers, Tunnel, TunnelSink } from './types.ts'
 
@@ -31,7 +32,7 @@ export interface StreamHost {
   readonly streamWindow: number
   readonly writing: boolean
   write(frame: Uint8Array, borrowed: boolean): void
-  /** The stream has bytes that the connection's window or a busy connection holds back. */
+  /** The stream has more to send, but the connection is busy or its window used up: `resume` is to be called later. */
   blocked(stream: H2Stream): void
   /** Gives connection window back. */
   consumed(bytes: number): void
@@ -39,6 +40,9 @@ export interface StreamHost {
   /** The stream is closed and takes no place any more. */
   remove(stream: H2Stream): void
 }
+
+/** A stream that sends nothing for so many turns is not held any more. */
+const quietTurnsAllowed = 3
 
 export class H2Stream implements Tunnel {
   readonly streamId: number
@@ -53,11 +57,14 @@ export class H2Stream implements Tunnel {
   readonly #window: ReceiveWindow
   /** Delivered or kept, but not yet consumed. */
   #unconsumed = 0
+  readonly #holdings = new Holdings()
   #sink: TunnelSink | undefined
   /** Arrived before there was a sink. */
   #early: Buffer[] = []
   #pending: Buffer[] = []
   #wantsDrain = false
+  /** Times that it was held since it last sent something. */
+  #quietTurns = 0
   #localEnd: 'open' | 'wanted' | 'sent' = 'open'
   #remoteEnded = false
   #closed = false
@@ -95,7 +102,7 @@ export class H2Stream implements Tunnel {
     this.#sink = sink
     const early = this.#early
     this.#early = []
-    for (const chunk of early) sink.data(chunk)
+    for (const chunk of early) sink.data(chunk, false)
     if (this.#remoteEnded) sink.end()
     if (this.#closed) sink.closed(this.#error)
   }
@@ -113,6 +120,7 @@ export class H2Stream implements Tunnel {
   writeFramed(buffer: Buffer, length: number): boolean {
     if (this.#closed || this.#localEnd !== 'open') return true
     this.sent += length
+    this.#quietTurns = 0
     const host = this.#host
     if (
       this.#pending.length > 0 ||
@@ -139,6 +147,7 @@ export class H2Stream implements Tunnel {
   consumed(bytes: number): void {
     const taken = Math.min(bytes, this.#unconsumed)
     this.#unconsumed -= taken
+    this.#holdings.release(taken)
     if (taken > 0) this.#host.consumed(taken)
     if (this.#closed || this.#remoteEnded) return
     const increment = this.#window.consume(taken)
@@ -156,20 +165,22 @@ export class H2Stream implements Tunnel {
     this.fail(reason)
   }
 
-  /** A part of a DATA frame. The chunk may be kept. */
-  receive(chunk: Buffer): void {
+  /** A part of a DATA frame. The chunk may be kept until it is consumed; without a slab, for ever. */
+  receive(chunk: Buffer, slab: Slab | undefined): void {
     const length = chunk.length
     this.#spend(length)
     this.received += length
     this.#unconsumed += length
-    if (this.#sink !== undefined) this.#sink.data(chunk)
-    else this.#early.push(chunk)
+    this.#holdings.add(slab, length)
+    if (this.#sink !== undefined) this.#sink.data(chunk, slab !== undefined)
+    else this.#early.push(slab === undefined ? chunk : Buffer.from(chunk))
   }
 
   /** Padding costs window like data, and is given back at once. */
   receivePadding(length: number): void {
     this.#spend(length)
     this.#unconsumed += length
+    this.#holdings.add(undefined, length)
     this.consumed(length)
   }
 
@@ -211,6 +222,15 @@ export class H2Stream implements Tunnel {
     }
   }
 
+  /** The connection is busy. Pauses the source if it has been sending lately; true when it then waits for its turn. */
+  hold(): boolean {
+    if (this.#closed || this.#localEnd !== 'open' || this.#sink?.pause === undefined) return false
+    if (this.#quietTurns++ === quietTurnsAllowed) return false
+    this.#wantsDrain = true
+    this.#sink.pause()
+    return true
+  }
+
   /** Closes the stream without a frame. */
   fail(error: MeshError | undefined): void {
     if (this.#closed) return
@@ -227,6 +247,7 @@ export class H2Stream implements Tunnel {
   #giveUpReceived(): void {
     this.#early = []
     this.#host.consumed(this.#unconsumed)
+    this.#holdings.release(this.#unconsumed)
     this.#unconsumed = 0
   }
 

@@ -29,11 +29,16 @@ export interface SessionSettings {
 
 /** Receives what arrives in a tunnel. Called from the session's read loop: must not throw. */
 export interface TunnelSink {
-  /** The chunk belongs to the sink. Call `tunnel.consumed(bytes)` when the bytes have been taken on; until then the peer's window shrinks. */
-  data(chunk: Buffer): void
+  /**
+   * Call `tunnel.consumed(bytes)`, in the order of the chunks, when the bytes have been taken on; until then the peer's window shrinks.
+   * The memory of a borrowed chunk is used again after that: copy what must live longer.
+   */
+  data(chunk: Buffer, borrowed: boolean): void
   /** The peer has ended its direction (END_STREAM, or RST_STREAM with NO_ERROR or CANCEL, which also closes the other one). */
   end(): void
-  /** After `write` returned false: there is room again. */
+  /** The connection is busy with others: read no more from the source until `drain`. */
+  pause?(): void
+  /** After `write` returned false, or `pause`: there is room again. */
   drain(): void
   /** The stream is gone. `error` is absent when both directions have ended in order. Called once, last. */
   closed(error: MeshError | undefined): void

@@ -1,0 +1,106 @@
+// The memory that sessions read into. Busy sessions read into slabs, from which chunks go to the sockets without a copy; a slab is
+// used again when every byte read into it has been consumed. Quiet sessions, of which there are many, share one buffer, and the
+// little that they read is copied out of it.
+
+const slabSize = 256 << 10
+/** One TLS record. */
+const readSize = 16 << 10
+/** Reads of this size make a session busy. */
+const busyRead = 8 << 10
+const mostSpare = 16
+
+export class Slab {
+  readonly buffer = Buffer.allocUnsafeSlow(slabSize)
+  /** Bytes handed out and not yet consumed. */
+  held = 0
+  /** A session reads into it. */
+  filling = true
+
+  release(bytes: number): void {
+    this.held -= bytes
+    if (this.held === 0 && !this.filling && spare.length < mostSpare) spare.push(this)
+  }
+}
+
+const spare: Slab[] = []
+const shared = Buffer.allocUnsafeSlow(readSize)
+
+export class ReadMemory {
+  #slab: Slab | undefined
+  #offset = 0
+  #region = shared
+
+  /** The slab that the last read went to; undefined if it has to be copied. */
+  get slab(): Slab | undefined {
+    return this.#slab
+  }
+
+  /** Where the next read goes. */
+  next(): Buffer {
+    const slab = this.#slab
+    if (slab === undefined) return this.#region
+    if (slab.held === 0) this.#offset = 0
+    else if (slabSize - this.#offset < readSize) {
+      this.#retire()
+      this.#take()
+    }
+    this.#region = this.#slab!.buffer.subarray(this.#offset, this.#offset + readSize)
+    return this.#region
+  }
+
+  /** What was read. To be used up, or held in the slab, before `done`. */
+  filled(length: number): Buffer {
+    this.#offset += length
+    return this.#region.subarray(0, length)
+  }
+
+  /** Decides, by the size of the read before, where the next one goes. */
+  done(length: number): void {
+    if (this.#slab === undefined) {
+      if (length >= busyRead) this.#take()
+    } else if (length < busyRead && this.#slab.held === 0) this.close()
+  }
+
+  close(): void {
+    this.#retire()
+    this.#slab = undefined
+    this.#region = shared
+  }
+
+  #take(): void {
+    this.#slab = spare.pop() ?? new Slab()
+    this.#slab.filling = true
+    this.#offset = 0
+  }
+
+  #retire(): void {
+    const slab = this.#slab
+    if (slab === undefined) return
+    slab.filling = false
+    slab.release(0)
+  }
+}
+
+/** What one stream holds in slabs, oldest first. */
+export class Holdings {
+  #parts: { readonly slab: Slab | undefined; bytes: number }[] = []
+
+  add(slab: Slab | undefined, bytes: number): void {
+    if (slab !== undefined) slab.held += bytes
+    const last = this.#parts.at(-1)
+    if (last !== undefined && last.slab === slab) last.bytes += bytes
+    else this.#parts.push({ slab, bytes })
+  }
+
+  release(bytes: number): void {
+    let left = bytes
+    while (left > 0 && this.#parts.length > 0) {
+      const first = this.#parts[0]!
+      const taken = Math.min(left, first.bytes)
+      first.slab?.release(taken)
+      first.bytes -= taken
+      left -= taken
+      if (first.bytes === 0) this.#parts.shift()
+    }
+  }
+}
