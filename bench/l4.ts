@@ -36,6 +36,11 @@ spec:
   template:
     metadata: { labels: { app: load } }
     spec:
+      # Thousands of connections a second use up the usual ports in no time.
+      securityContext:
+        sysctls:
+          - { name: net.ipv4.ip_local_port_range, value: "16384 65535" }
+          - { name: net.ipv4.tcp_tw_reuse, value: "1" }
       containers: [{ name: load, image: bench/l4load, args: [serve, "5201"] }]
 `
 
