@@ -87,16 +87,10 @@ spec:
         - { name: server, port: 8080, weight: 1 }
         - { name: nowhere, port: 8080, weight: 1 }
 `)
-    const seen = await until('a share of 500', async () => {
-      const answers = await cluster.toolbox<Distribution>(
-        await client(),
-        'http',
-        'http://server:8080/',
-        '--count',
-        '200',
-      )
-      return (answers.statuses['500'] ?? 0) > 0 ? answers : undefined
-    })
+    const ask = async (count: number): Promise<Distribution> =>
+      cluster.toolbox<Distribution>(await client(), 'http', 'http://server:8080/', '--count', String(count))
+    await until('the route to be in force', async () => ((await ask(10)).statuses['500'] ?? 0) > 0)
+    const seen = await ask(200)
     expect(seen.statuses['500']).toBeGreaterThan(60)
     expect(seen.statuses['200']).toBeGreaterThan(60)
     const route = (await cluster.get('httproutes', 'shop', 'half')) as unknown as {
