@@ -3,7 +3,7 @@ import type net from 'node:net'
 import type { MeshError } from '@wishbone/core/errors'
 import { adoptSocket } from './adopt.ts'
 import { readSize, sharedRead } from './buffer.ts'
-import { brokenBy, reportable } from './outcome.ts'
+import { reportable } from './outcome.ts'
 import type { Copy, CopyResult } from './types.ts'
 
 /**
@@ -119,18 +119,15 @@ class SocketCopy implements Copy {
   }
 
   #watch(socket: net.Socket, other: net.Socket, at: 'downstream' | 'upstream'): void {
-    let failure: Error | undefined
+    let failed = false
     socket.on('end', () => other.end())
     socket.on('error', (cause) => {
-      failure = cause
+      failed = true
       this.#error ??= reportable(cause, at)
     })
     const closed = () => {
       // Closed before both ends were passed on: the other side must not take what it got for the whole.
-      if (!other.destroyed && (failure !== undefined || !socket.readableEnded)) {
-        this.#error ??= reportable(brokenBy(failure), at)
-        other.resetAndDestroy()
-      }
+      if (!other.destroyed && (failed || !socket.readableEnded)) other.resetAndDestroy()
       this.#settle()
     }
     if (socket.destroyed) queueMicrotask(closed)

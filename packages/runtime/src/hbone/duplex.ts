@@ -42,6 +42,8 @@ export class TunnelDuplex extends Duplex {
       drain: () => this.#drained(),
       closed: (error) => this.#closed(error),
     }
+    // Whoever has an interest listens as well; a reset tunnel that nobody listens to must not end the process.
+    this.on('error', () => undefined)
     tunnel.attach(sink)
   }
 

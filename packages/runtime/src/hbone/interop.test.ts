@@ -32,12 +32,10 @@ async function http2Server(
   const [client, server] = await tlsPair()
   const listener = http2.createSecureServer({ settings })
   const ready = new Promise<http2.ServerHttp2Session>((resolve) => listener.once('session', resolve))
-  listener.on('stream', (stream, headers) =>
-    onStream(
-      stream.on('error', () => undefined),
-      headers,
-    ),
-  )
+  listener.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
+    stream.on('error', () => undefined)
+    onStream(stream, headers)
+  })
   listener.on('sessionError', () => undefined)
   listener.emit('secureConnection', server)
   const peer = await ready

@@ -2,6 +2,8 @@
 // used again when every byte read into it has been consumed. Quiet sessions, of which there are many, share one buffer, and the
 // little that they read is copied out of it.
 
+import type { TlsReader } from '../tls/read.ts'
+
 const slabSize = 256 << 10
 /** One TLS record. */
 const readSize = 16 << 10
@@ -29,14 +31,40 @@ export class ReadMemory {
   #slab: Slab | undefined
   #offset = 0
   #region = shared
+  #reading = false
+  #closed = false
 
   /** The slab that the last read went to; undefined if it has to be copied. */
   get slab(): Slab | undefined {
     return this.#slab
   }
 
-  /** Where the next read goes. */
-  next(): Buffer {
+  /** What a connection reads with; `receive` gets every read, to be used up or held in the slab before it returns. */
+  reader(receive: (chunk: Buffer) => void): TlsReader {
+    return {
+      buffer: () => this.#next(),
+      filled: (length) => {
+        this.#offset += length
+        this.#reading = true
+        receive(this.#region.subarray(0, length))
+        this.#reading = false
+        this.#adapt(length)
+      },
+      chunk: receive,
+    }
+  }
+
+  /** A piece of what is being read as it may be kept: pieces of the buffer that all quiet sessions share are copied out of it. */
+  keep(piece: Buffer): Buffer {
+    return this.#reading && this.#slab === undefined ? Buffer.from(piece) : piece
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#release()
+  }
+
+  #next(): Buffer {
     const slab = this.#slab
     if (slab === undefined) return this.#region
     if (slab.held === 0) this.#offset = 0
@@ -48,29 +76,24 @@ export class ReadMemory {
     return this.#region
   }
 
-  /** What was read. To be used up, or held in the slab, before `done`. */
-  filled(length: number): Buffer {
-    this.#offset += length
-    return this.#region.subarray(0, length)
-  }
-
-  /** Decides, by the size of the read before, where the next one goes. */
-  done(length: number): void {
+  /** Decides, by the size of the last read, where the next one goes. */
+  #adapt(length: number): void {
+    if (this.#closed) return
     if (this.#slab === undefined) {
       if (length >= busyRead) this.#take()
-    } else if (length < busyRead && this.#slab.held === 0) this.close()
-  }
-
-  close(): void {
-    this.#retire()
-    this.#slab = undefined
-    this.#region = shared
+    } else if (length < busyRead && this.#slab.held === 0) this.#release()
   }
 
   #take(): void {
     this.#slab = spare.pop() ?? new Slab()
     this.#slab.filling = true
     this.#offset = 0
+  }
+
+  #release(): void {
+    this.#retire()
+    this.#slab = undefined
+    this.#region = shared
   }
 
   #retire(): void {

@@ -1,6 +1,6 @@
 // Reasons to RST_STREAM codes and back.
 import { MeshError, type MeshErrorAt, type MeshErrorCode } from '@wishbone/core/errors'
-import { errorCodes } from '@wishbone/core/h2'
+import { errorCodes, type Goaway } from '@wishbone/core/h2'
 
 const codeOf: Partial<Record<MeshErrorCode, number>> = {
   'protocol-error': errorCodes.protocolError,
@@ -32,4 +32,8 @@ export function errorOfReset(code: number, at: MeshErrorAt): MeshError | undefin
   }
   const kind = at === 'upstream' ? 'backend-reset' : 'client-closed'
   return new MeshError(kind, `the peer reset the stream (${name})`, { at })
+}
+
+export function goawayText({ code, debug }: Goaway): string {
+  return `the peer ended the session (${nameOfCode(code)}${debug === '' ? '' : `: ${debug}`})`
 }

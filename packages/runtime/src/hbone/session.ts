@@ -19,6 +19,7 @@ import {
   FrameParser,
   flags,
   frameTypes,
+  type Goaway,
   H2Error,
   HeaderBlockAssembler,
   type HeaderField,
@@ -26,7 +27,6 @@ import {
   parseGoaway,
   parseSettings,
   parseUint32,
-  preface,
   settingIds,
 } from '@wishbone/core/h2'
 import type { SpiffeId } from '@wishbone/core/identity'
@@ -37,15 +37,13 @@ import { headerFrames } from './headers.ts'
 import { Keepalive, RoundTrip } from './keepalive.ts'
 import { FloodLimits } from './limits.ts'
 import { ReadMemory } from './memory.ts'
-import { errorOfReset, nameOfCode } from './reset.ts'
+import { errorOfReset, goawayText, nameOfCode } from './reset.ts'
 import type { SessionRole } from './role.ts'
-import { announced, initialWindow, largestSentFrame } from './settings.ts'
+import { helloOf, initialWindow, largestSentFrame } from './settings.ts'
 import { H2Stream, type StreamHost } from './stream.ts'
 import { Turns } from './turns.ts'
 import type { SessionLog, SessionSettings } from './types.ts'
 import { FrameWriter } from './writer.ts'
-
-const longestGoawayText = 200
 
 export class Session implements StreamHost, FrameHandler {
   readonly socket: TLSSocket
@@ -77,8 +75,6 @@ export class Session implements StreamHost, FrameHandler {
   /** Content of the DATA frame that is being read, to tell its padding. */
   #frameContent = 0
   readonly #memory = new ReadMemory()
-  /** What is being read stands in memory that will be used again. */
-  #borrowed = false
   readonly #turns = new Turns(() => this.#writer.busy)
   readonly #roundTrip = new RoundTrip()
 
@@ -176,7 +172,7 @@ export class Session implements StreamHost, FrameHandler {
     if (this.#state === 'closed') return
     const error = reason ?? new MeshError('protocol-error', text, { at: this.#otherEnd })
     this.#log?.debug('HBONE session ends', { peer: this.remoteAddress, code: nameOfCode(code), reason: text })
-    this.write(encodeGoaway(this.lastPeerStream, code, text.slice(0, longestGoawayText)), false)
+    this.write(encodeGoaway(this.lastPeerStream, code, text.slice(0, 200)), false)
     this.#writer.end()
     this.#close(error)
   }
@@ -189,7 +185,7 @@ export class Session implements StreamHost, FrameHandler {
     this.#frameContent += piece.length
     const stream = this.#streamOf(streamId)
     if (stream === undefined) this.consumed(piece.length)
-    else this.#onStream(streamId, () => stream.receive(this.#keepable(piece as Buffer), this.#memory.slab))
+    else this.#onStream(streamId, () => stream.receive(this.#memory.keep(piece as Buffer), this.#memory.slab))
   }
 
   dataEnd(streamId: number, length: number, endStream: boolean): void {
@@ -246,22 +242,16 @@ export class Session implements StreamHost, FrameHandler {
   }
 
   #start(): void {
-    const { socket, settings } = this
-    const hello = [
-      encodeSettings(announced(settings, this.#role.kind)),
-      encodeWindowUpdate(0, settings.connectionWindow - initialWindow),
-    ]
-    this.write(Buffer.concat(this.#role.kind === 'client' ? [preface, ...hello] : hello), false)
-    if (socket.destroyed) queueMicrotask(() => this.#lost('the connection was closed before it was used'))
-    readTls(socket, {
-      buffer: () => this.#memory.next(),
-      filled: (length) => {
-        this.#borrowed = true
-        this.#receive(this.#memory.filled(length))
-        this.#borrowed = false
-        this.#memory.done(length)
-      },
-      chunk: (chunk) => this.#receive(chunk),
+    const { socket } = this
+    this.write(helloOf(this.settings, this.#role.kind), false)
+    // Not before whoever makes the session has it in hand.
+    queueMicrotask(() => {
+      if (socket.destroyed) this.#lost('the connection was closed before it was used')
+      else
+        readTls(
+          socket,
+          this.#memory.reader((chunk) => this.#receive(chunk)),
+        )
     })
     socket.on('end', () => this.#lost('the peer closed the connection'))
     socket.on('error', (cause) => this.#lost('the connection failed', cause))
@@ -276,18 +266,11 @@ export class Session implements StreamHost, FrameHandler {
     } catch (cause) {
       if (cause instanceof H2Error) this.fail(cause.code, cause.message)
       else {
-        this.#log?.warn('a fault in the HBONE session', {
-          peer: this.remoteAddress,
-          error: cause instanceof Error ? cause.stack : cause,
-        })
+        const fault = cause instanceof Error ? cause.stack : cause
+        this.#log?.warn('a fault in the HBONE session', { peer: this.remoteAddress, fault })
         this.fail(errorCodes.internalError, 'internal error', MeshError.from(cause, 'internal'))
       }
     }
-  }
-
-  /** Pieces of the buffer that all quiet sessions share are copied out of it. */
-  #keepable(piece: Buffer): Buffer {
-    return this.#borrowed && this.#memory.slab === undefined ? Buffer.from(piece) : piece
   }
 
   /** Errors of one stream reset it; the connection goes on. */
@@ -378,10 +361,9 @@ export class Session implements StreamHost, FrameHandler {
     stream.receiveReset(errorOfReset(code, this.#otherEnd))
   }
 
-  #goaway(goaway: { readonly lastStreamId: number; readonly code: number; readonly debug: string }): void {
-    const orderly = goaway.code === errorCodes.noError
-    const text = `the peer ended the session (${nameOfCode(goaway.code)}${goaway.debug === '' ? '' : `: ${goaway.debug}`})`
-    if (!orderly) this.#log?.warn(text, { peer: this.remoteAddress })
+  #goaway(goaway: Goaway): void {
+    const text = goawayText(goaway)
+    if (goaway.code !== errorCodes.noError) this.#log?.warn(text, { peer: this.remoteAddress })
     if (this.#state === 'open') this.#state = 'draining'
     this.#role.draining?.()
     if (this.#role.kind === 'client') {

@@ -1,5 +1,5 @@
 // The numbers of a session (ambient wire §1.5), and how they are announced.
-import { settingIds } from '@wishbone/core/h2'
+import { encodeSettings, encodeWindowUpdate, preface, settingIds } from '@wishbone/core/h2'
 import { http2Parameters } from '@wishbone/core/hbone'
 import type { SessionSettings } from './types.ts'
 
@@ -29,15 +29,14 @@ export const initialWindow = 65_535
 /** Largest DATA frame that we send, if the peer takes it: larger ones measured slower, and let one stream block the others. */
 export const largestSentFrame = 256 << 10
 
-/** What our SETTINGS frame says. */
-export function announced(
-  settings: SessionSettings,
-  role: 'server' | 'client',
-): readonly (readonly [number, number])[] {
-  return [
+/** What each side sends first: a client its preface, both their SETTINGS and the rest of the connection's window. */
+export function helloOf(settings: SessionSettings, role: 'server' | 'client'): Buffer {
+  const announced: (readonly [number, number])[] = [
     role === 'server' ? [settingIds.maxConcurrentStreams, settings.maxStreams] : [settingIds.enablePush, 0],
     [settingIds.initialWindowSize, settings.streamWindow],
     [settingIds.maxFrameSize, settings.maxFrameSize],
     [settingIds.maxHeaderListSize, settings.maxHeaderList],
   ]
+  const window = encodeWindowUpdate(0, settings.connectionWindow - initialWindow)
+  return Buffer.concat([...(role === 'client' ? [preface] : []), encodeSettings(announced), window])
 }

@@ -40,6 +40,8 @@ export function handshake(socket: TLSSocket, options: HandshakeOptions): Promise
         return
       }
       done()
+      // An error from here on closes the connection, whether or not its user listens already.
+      socket.on('error', () => socket.destroy())
       resolve(socket)
     }
     const timer = setTimeout(

@@ -1,0 +1,196 @@
+// Peers that break the protocol: each costs its own session, with a GOAWAY that says why, and nothing else.
+import type tls from 'node:tls'
+import type { MeshError } from '@wishbone/core/errors'
+import {
+  encodeFrame,
+  encodeHeaders,
+  encodePing,
+  encodeRstStream,
+  encodeSettings,
+  encodeWindowUpdate,
+  errorCodes,
+  FrameParser,
+  flags,
+  frameTypes,
+  parseGoaway,
+  preface,
+} from '@wishbone/core/h2'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { acceptHbone } from './server.ts'
+import { tlsPair } from './testing.ts'
+import type { ConnectRequest, Tunnel } from './types.ts'
+
+interface Seen {
+  readonly goaway: Promise<{ code: number; debug: string }>
+  readonly resets: Map<number, number>
+  readonly closed: Promise<MeshError | undefined>
+  readonly socket: tls.TLSSocket
+  readonly tunnels: Tunnel[]
+}
+
+const connect = encodeHeaders([
+  [':method', 'CONNECT'],
+  [':authority', '10.0.0.1:80'],
+])
+const headers = (streamId: number, block: Uint8Array = connect) =>
+  encodeFrame(frameTypes.headers, flags.endHeaders, streamId, block)
+const data = (streamId: number, length: number, frameFlags = 0) =>
+  encodeFrame(frameTypes.data, frameFlags, streamId, new Uint8Array(length))
+const hello = [preface, encodeSettings([])]
+
+/** A session of ours, and a peer that sends raw bytes. */
+async function attack(bytes: readonly Uint8Array[], onConnect?: (request: ConnectRequest) => void): Promise<Seen> {
+  const [socket, server] = await tlsPair()
+  const goaway = Promise.withResolvers<{ code: number; debug: string }>()
+  const closed = Promise.withResolvers<MeshError | undefined>()
+  const resets = new Map<number, number>()
+  const tunnels: Tunnel[] = []
+  acceptHbone(server, {
+    onConnect: onConnect ?? ((request) => void tunnels.push(request.accept())),
+    onClose: closed.resolve,
+  })
+  const parser = new FrameParser(
+    {
+      data: () => undefined,
+      dataEnd: () => undefined,
+      frame: (type, _flags, streamId, payload) => {
+        if (type === frameTypes.goaway) goaway.resolve(parseGoaway(payload))
+        if (type === frameTypes.rstStream) resets.set(streamId, payload[3]!)
+      },
+    },
+    { maxFrameSize: 1 << 20 },
+  )
+  socket.on('data', (chunk: Buffer) => parser.push(chunk)).on('error', () => undefined)
+  socket.write(Buffer.concat(bytes))
+  return { goaway: goaway.promise, resets, closed: closed.promise, socket, tunnels }
+}
+
+const repeat = (count: number, frame: (index: number) => Uint8Array) =>
+  Array.from({ length: count }, (_, index) => frame(index))
+
+describe('a session ends with a reason', () => {
+  test.each<[string, readonly Uint8Array[], number]>([
+    ['no preface', [Buffer.from('GET / HTTP/1.1\r\nhost: x\r\n\r\n')], errorCodes.protocolError],
+    ['no SETTINGS first', [preface, encodePing(new Uint8Array(8))], errorCodes.protocolError],
+    ['a frame that is too large', [...hello, Buffer.from([0x10, 0, 1, 0, 0, 0, 0, 0, 1])], errorCodes.frameSizeError],
+    ['DATA on an idle stream', [...hello, data(1, 5)], errorCodes.protocolError],
+    ['an even stream', [...hello, headers(2)], errorCodes.protocolError],
+    [
+      'PUSH_PROMISE',
+      [...hello, encodeFrame(frameTypes.pushPromise, flags.endHeaders, 1, new Uint8Array(4))],
+      errorCodes.protocolError,
+    ],
+    ['a window update of 0', [...hello, encodeWindowUpdate(0, 0)], errorCodes.protocolError],
+    ['too large a window', [...hello, encodeWindowUpdate(0, 0x7fff_ffff)], errorCodes.flowControlError],
+    ['a bad header block', [...hello, headers(1, Uint8Array.of(0x80))], errorCodes.compressionError],
+    [
+      'an interrupted header block',
+      [...hello, encodeFrame(frameTypes.headers, 0, 1, connect), encodePing(new Uint8Array(8))],
+      errorCodes.protocolError,
+    ],
+    ['a PING flood', [...hello, ...repeat(200, () => encodePing(new Uint8Array(8)))], errorCodes.enhanceYourCalm],
+    ['a SETTINGS flood', [...hello, ...repeat(200, () => encodeSettings([]))], errorCodes.enhanceYourCalm],
+    ['an empty DATA flood', [...hello, headers(1), ...repeat(2000, () => data(1, 0))], errorCodes.enhanceYourCalm],
+    [
+      'a flood of unknown frames',
+      [...hello, ...repeat(2000, () => encodeFrame(77, 0, 0, new Uint8Array(3)))],
+      errorCodes.enhanceYourCalm,
+    ],
+    [
+      'a CONTINUATION flood',
+      [
+        ...hello,
+        encodeFrame(frameTypes.headers, 0, 1, connect),
+        ...repeat(5000, () => encodeFrame(frameTypes.continuation, 0, 1, new Uint8Array(0))),
+      ],
+      errorCodes.enhanceYourCalm,
+    ],
+  ])('%s', async (_name, bytes, code) => {
+    const seen = await attack(bytes)
+    expect(await seen.goaway).toMatchObject({ code })
+    expect(await seen.closed).toMatchObject({ code: 'protocol-error', at: 'downstream' })
+  })
+
+  test('rapid reset', async () => {
+    const waiting = () => undefined
+    const frames = repeat(3000, (index) => Buffer.concat([headers(index * 2 + 1), encodeRstStream(index * 2 + 1, 8)]))
+    const seen = await attack([...hello, ...frames], waiting)
+    expect(await seen.goaway).toMatchObject({ code: errorCodes.enhanceYourCalm })
+  })
+
+  test('DATA beyond the window of the stream', async () => {
+    const seen = await attack([...hello, headers(1), ...repeat(5, () => data(1, 1 << 20))])
+    expect(await seen.goaway).toMatchObject({ code: errorCodes.flowControlError })
+  })
+
+  test('DATA beyond the window of the connection', async () => {
+    const streams = repeat(5, (index) => headers(index * 2 + 1))
+    const full = repeat(20, (index) => data((index >> 2) * 2 + 1, 1 << 20))
+    const seen = await attack([...hello, ...streams, ...full])
+    expect(await seen.goaway).toMatchObject({ code: errorCodes.flowControlError })
+  })
+})
+
+describe('one stream is reset, the session goes on', () => {
+  test.each<[string, readonly Uint8Array[], number]>([
+    [
+      'pseudo-headers twice',
+      [
+        headers(
+          1,
+          encodeHeaders([
+            [':method', 'CONNECT'],
+            [':method', 'CONNECT'],
+          ]),
+        ),
+      ],
+      errorCodes.protocolError,
+    ],
+    ['a window update of 0', [headers(1), encodeWindowUpdate(1, 0)], errorCodes.protocolError],
+    ['DATA after its end', [headers(1), data(1, 5, flags.endStream), data(1, 5)], errorCodes.streamClosed],
+    ['trailers that do not end it', [headers(1), headers(1)], errorCodes.protocolError],
+    ['more than 200 streams', repeat(201, (index) => headers(index * 2 + 1)), errorCodes.refusedStream],
+  ])('%s', async (_name, frames, code) => {
+    const seen = await attack([...hello, ...frames])
+    await expect.poll(() => [...seen.resets.values()]).toContain(code)
+    seen.socket.write(headers(9999))
+    await expect.poll(() => seen.tunnels.length > 0 || seen.resets.size > 0).toBe(true)
+    seen.socket.destroy()
+    await seen.closed
+  })
+
+  test('a header list that is too large is answered with 431', async () => {
+    const large = Array.from({ length: 16 }, (_, index) => [`x-${index}`, '0'.repeat(4090)] as const)
+    const seen = await attack([
+      ...hello,
+      headers(
+        1,
+        encodeHeaders([[':method', 'CONNECT'], [':authority', 'a:1'], ...large.slice(0, 15), ['x', '1'.repeat(3000)]]),
+      ),
+    ])
+    await expect.poll(() => seen.resets.get(1) ?? 'goaway').toBeDefined()
+    seen.socket.destroy()
+    await seen.closed
+  })
+})
+
+test('whatever arrives, only the session is lost', async () => {
+  const frame = fc
+    .record({
+      type: fc.oneof(fc.constantFrom(...Object.values(frameTypes)), fc.nat(255)),
+      flags: fc.nat(255),
+      streamId: fc.constantFrom(0, 1, 2, 3, 5, 0x7fff_ffff),
+      payload: fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.constant(connect)),
+    })
+    .map(({ type, flags, streamId, payload }) => encodeFrame(type, flags, streamId, payload))
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.oneof(frame, fc.uint8Array({ maxLength: 30 })), { maxLength: 30 }), async (frames) => {
+      const seen = await attack([...hello, ...frames])
+      seen.socket.end()
+      await seen.closed
+      seen.socket.destroy()
+    }),
+    { numRuns: 150 },
+  )
+}, 60_000)
