@@ -37,14 +37,34 @@ test('a slow or busy endpoint gets less, and comes back', () => {
   slow.load.ended(1_000, 1)
   fast.load.started()
   fast.load.ended(5, 1)
-  expect(picker.pick(2, seeded(3))).toBe('fast')
+  const shares = (): Record<string, number> => {
+    const random = seeded(3)
+    return counts(Array.from({ length: 1000 }, () => picker.pick(2, random)))
+  }
+  expect(shares().fast).toBeGreaterThan(995)
   expect(slow.load.cost(100_000)).toBeLessThan(2)
   for (let i = 0; i < 300; i++) fast.load.started()
-  expect(picker.pick(2, seeded(3))).toBe('slow')
+  expect(shares().slow).toBeGreaterThan(700)
 })
 
 test('endpoints that were tried are avoided while there is another', () => {
   const picker = createPicker([entry('a'), entry('b')])
   for (let i = 0; i < 20; i++) expect(picker.pick(0, Math.random, new Set(['a']))).toBe('b')
   expect(picker.pick(0, Math.random, new Set(['a', 'b']))).toMatch(/a|b/)
+})
+
+test('two that are nearly equal share the requests', () => {
+  const one = entry('one')
+  const other = entry('other')
+  const picker = createPicker([one, other])
+  for (const [endpoint, latencyMs] of [
+    [one, 20],
+    [other, 23],
+  ] as const) {
+    endpoint.load.started()
+    endpoint.load.ended(latencyMs, 1)
+  }
+  const random = seeded(7)
+  const shares = counts(Array.from({ length: 1000 }, () => picker.pick(2, random)))
+  expect(shares.other).toBeGreaterThan(350)
 })

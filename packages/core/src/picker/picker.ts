@@ -10,7 +10,7 @@ export interface PickerEntry<T> {
 
 export interface Picker<T> {
   readonly size: number
-  /** The better of two at random; endpoints in `avoid` only when there is no other. Undefined: the set is empty. */
+  /** One of two at random, the cheaper more likely; endpoints in `avoid` only when there is no other. Undefined: the set is empty. */
   pick(nowMs: number, random: () => number, avoid?: ReadonlySet<T>): T | undefined
 }
 
@@ -29,8 +29,11 @@ export function createPicker<T>(entries: readonly PickerEntry<T>[]): Picker<T> {
     const first = draw(from, sum, random)
     let second = draw(from, sum, random)
     if (second === first) second = from[(from.indexOf(first) + 1) % from.length]!
-    const better = second.load.cost(nowMs) / second.weight < first.load.cost(nowMs) / first.weight ? second : first
-    return better.endpoint
+    // The odds are those of the squared costs. Always taking the cheaper one would send everything to whichever of two equals was
+    // a hair faster last time, and would never learn that the other has become fast.
+    const a = first.load.cost(nowMs) / first.weight
+    const b = second.load.cost(nowMs) / second.weight
+    return (random() * (a * a + b * b) < b * b ? first : second).endpoint
   }
   return {
     size: entries.length,
