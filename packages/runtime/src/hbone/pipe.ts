@@ -21,6 +21,8 @@ export function pipeSocket(tunnel: Tunnel, socket: net.Socket): Copy {
   return new TunnelPipe(tunnel, socket)
 }
 
+const ordinaryResets: ReadonlySet<string> = new Set(['backend-reset', 'client-closed'])
+
 class TunnelPipe implements Copy, TunnelSink {
   readonly done: Promise<CopyResult>
   readonly #stream: H2Stream
@@ -92,7 +94,8 @@ class TunnelPipe implements Copy, TunnelSink {
       else if (socket.writableFinished) socket.destroy()
       else socket.once('finish', () => socket.destroy())
     }
-    if (error !== undefined && error.code !== 'backend-reset' && error.code !== 'client-closed') this.#error ??= error
+    // A peer's reset is an ordinary end; the loss of the whole session is not.
+    if (error !== undefined && (error.retry !== 'no' || !ordinaryResets.has(error.code))) this.#error ??= error
     this.#settle()
   }
 

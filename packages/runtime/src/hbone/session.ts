@@ -101,10 +101,6 @@ export class Session implements StreamHost, FrameHandler {
     return this.#state
   }
 
-  get streamWindow(): number {
-    return this.settings.streamWindow
-  }
-
   get writing(): boolean {
     return this.#writer.busy
   }

@@ -29,7 +29,7 @@ export interface StreamHost {
   sendWindow: number
   /** Largest DATA frame that the peer takes. */
   readonly sendFrameSize: number
-  readonly streamWindow: number
+  readonly settings: { readonly streamWindow: number }
   readonly writing: boolean
   write(frame: Uint8Array, borrowed: boolean): void
   /** The stream has more to send, but the connection is busy or its window used up: `resume` is to be called later. */
@@ -75,7 +75,7 @@ export class H2Stream implements Tunnel {
     this.streamId = streamId
     this.authority = authority
     this.#sendWindow = sendWindow
-    this.#window = new ReceiveWindow(host.streamWindow)
+    this.#window = new ReceiveWindow(host.settings.streamWindow)
   }
 
   get peer(): SpiffeId | undefined {

@@ -1,13 +1,18 @@
 import { createHash, randomBytes, randomInt } from 'node:crypto'
+import http from 'node:http'
 import type net from 'node:net'
+import { buffer } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '@wishbone/core/errors'
 import { describe, expect, test } from 'vitest'
 import type { CopyResult } from '../copy/types.ts'
-import { HboneStatusError } from './client.ts'
+import { acceptTls } from '../tls/accept.ts'
+import { connectTls } from '../tls/connect.ts'
+import { connectHbone, HboneStatusError } from './client.ts'
 import { toDuplex } from './duplex.ts'
 import { pipeSocket } from './pipe.ts'
-import { sessionPair, tcpPair } from './testing.ts'
+import { acceptHbone } from './server.ts'
+import { certificateFor, clientId, serverId, sessionPair, tcpPair } from './testing.ts'
 import type { AcceptHboneOptions, ConnectRequest } from './types.ts'
 
 /** app client ⇄ pipe ⇄ HBONE ⇄ pipe ⇄ app server, all on loopback. */
@@ -171,8 +176,9 @@ describe('pipeSocket', () => {
     const { client, server, copy } = await world.open()
     for (const socket of [client, server]) socket.on('error', () => undefined).resume()
     world.sockets[0].destroy()
-    const { error } = await copy.done
-    expect(error ?? 'ordinary').toBe('ordinary')
+    expect(await copy.done).toMatchObject({
+      error: { code: 'backend-reset', message: expect.stringContaining('connection') },
+    })
     await world.server.closed
     await world.client.closed
   })
@@ -281,4 +287,63 @@ describe('drain', () => {
     sockets[0].removeAllListeners('data')
     expect(await closed.promise).toMatchObject({ message: expect.stringContaining('PING') })
   })
+})
+
+test('HBONE inside HBONE carries bytes exactly and does not lock up', async () => {
+  const certificates = await Promise.all([certificateFor(clientId), certificateFor(serverId)])
+  const { client: outer } = await sessionPair({
+    onConnect: async (request) => {
+      const inner = await acceptTls(toDuplex(request.accept()), {
+        certificate: certificates[1],
+        trustDomain: 'cluster.local',
+      })
+      acceptHbone(inner, {
+        onConnect: (inside) => {
+          const duplex = toDuplex(inside.accept())
+          duplex.pipe(duplex)
+        },
+      })
+    },
+  })
+  const through = toDuplex(await outer.open('shop.default.svc.cluster.local:80', {}))
+  const secure = await connectTls(through, { certificate: certificates[0], expectedIdentities: [serverId] })
+  const inner = connectHbone(secure)
+  const sent = randomBytes(20 << 20)
+  const [app, side] = await tcpPair()
+  pipeSocket(await inner.open('shop.default.svc.cluster.local:80', {}), side)
+  const received = receiveAll(app as net.Socket, true)
+  app.end(sent)
+  expect(await received).toEqual({ hash: createHash('sha256').update(sent).digest('hex'), bytes: sent.length })
+  await inner.drain()
+})
+
+test('a tunnel serves HTTP like a socket', async () => {
+  const seen: unknown[] = []
+  const web = http.createServer((request, response) => {
+    seen.push(request.socket.remoteAddress, request.method)
+    request.pipe(response)
+  })
+  const { client } = await sessionPair({
+    onConnect: (request) => {
+      const duplex = toDuplex(request.accept())
+      duplex.remoteAddress = '10.1.2.3'
+      web.emit('connection', duplex)
+    },
+  })
+  const body = randomBytes(3 << 20)
+  for (let round = 0; round < 2; round++) {
+    const duplex = toDuplex(await client.open('10.0.0.1:80', {}))
+    const answer = new Promise<Buffer>((resolve, reject) => {
+      const request = http.request({
+        createConnection: () => duplex as unknown as net.Socket,
+        method: 'POST',
+      })
+      request.on('response', (response) => resolve(buffer(response))).on('error', reject)
+      request.end(body)
+    })
+    expect((await answer).equals(body)).toBe(true)
+    duplex.destroy()
+  }
+  expect(seen).toEqual(['10.1.2.3', 'POST', '10.1.2.3', 'POST'])
+  await expect.poll(() => client.streams).toBe(0)
 })

@@ -1,5 +1,6 @@
 // The server's side of mesh TLS. There is no way to accept a connection without these checks.
-import type net from 'node:net'
+import net from 'node:net'
+import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import { MeshError } from '@wishbone/core/errors'
 import { parseSpiffe } from '@wishbone/core/identity'
@@ -23,8 +24,8 @@ export interface AcceptTlsOptions {
  * of our trust domain (ambient wire §1.7). Takes the socket over; on failure it is closed.
  * Rejects with MeshError `tls-failure` or `identity-mismatch`.
  */
-export async function acceptTls(socket: net.Socket, options: AcceptTlsOptions): Promise<tls.TLSSocket> {
-  socket.setNoDelay(true)
+export async function acceptTls(socket: Duplex, options: AcceptTlsOptions): Promise<tls.TLSSocket> {
+  if (socket instanceof net.Socket) socket.setNoDelay(true)
   const secure = new tls.TLSSocket(socket, {
     isServer: true,
     secureContext: options.certificate.secureContext(),

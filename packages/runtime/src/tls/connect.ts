@@ -1,5 +1,6 @@
 // The client's side of mesh TLS.
-import type net from 'node:net'
+import net from 'node:net'
+import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import { MeshError } from '@wishbone/core/errors'
 import type { WorkloadCertificate } from '../certificates/certificate.ts'
@@ -19,11 +20,11 @@ export interface ConnectTlsOptions {
 
 /**
  * TLS 1.3 with ALPN h2 and no SNI. The server's certificate must chain to the roots that came with our own, and have a URI SAN that
- * equals one of the expected identities; DNS names do not count (ambient wire §1.7). Takes the connected socket over; on failure
- * it is closed. Rejects with MeshError `tls-failure` or `identity-mismatch`.
+ * equals one of the expected identities; DNS names do not count (ambient wire §1.7). Takes the connected socket, or the tunnel of HBONE in HBONE, over;
+ * on failure it is closed. Rejects with MeshError `tls-failure` or `identity-mismatch`.
  */
-export async function connectTls(socket: net.Socket, options: ConnectTlsOptions): Promise<tls.TLSSocket> {
-  socket.setNoDelay(true)
+export async function connectTls(socket: Duplex, options: ConnectTlsOptions): Promise<tls.TLSSocket> {
+  if (socket instanceof net.Socket) socket.setNoDelay(true)
   const secure = tls.connect({
     socket,
     secureContext: options.certificate.secureContext(),
