@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // The wishbone command: one verb a file under verbs/.
+import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { KubeError } from './kube/client.ts'
 import { apply } from './verbs/apply.ts'
@@ -14,6 +15,9 @@ const program = new Command('wishbone')
   .description('A service mesh without sidecars, configured by the Kubernetes Gateway API alone.')
   .option('--kubeconfig <path>', 'the cluster; otherwise $KUBECONFIG, ./.wishbone/kubeconfig, ~/.kube/config')
   .option('-n, --namespace <name>', 'the namespace')
+  .version(
+    (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version,
+  )
   .enablePositionalOptions()
   .showHelpAfterError()
 
@@ -33,22 +37,26 @@ program
 program
   .command('apply')
   .description('apply manifests from a file, a folder or standard input (-)')
+  .option('-n, --namespace <name>', 'the namespace of objects that name none')
   .requiredOption('-f, --filename <path>', 'may be given more than once', collect)
   .action((options, command: Command) => apply({ ...command.optsWithGlobals(), ...options }))
 
 program
-  .command('get <kind> [name]')
-  .description('show objects')
+  .command('get <kind> [names...]')
+  .description('show objects: KIND, KIND NAME, KIND,KIND or KIND/NAME')
   .option('-n, --namespace <name>', 'the namespace')
   .option('-A, --all-namespaces', 'in every namespace')
-  .option('-o, --output <form>', 'json, yaml or name')
+  .option('-o, --output <form>', 'json, yaml, name or wide')
   .option('-l, --selector <labels>', 'only objects with these labels')
-  .action((kind, name, options, command: Command) => get(kind, name, { ...command.optsWithGlobals(), ...options }))
+  .action((kind, names: string[], options, command: Command) =>
+    get([kind, ...names], { ...command.optsWithGlobals(), ...options }),
+  )
 
 program
   .command('delete [words...]')
-  .description('delete KIND NAME, or what is in -f PATH')
+  .description('delete KIND NAME, KIND/NAME, KIND -l LABELS, or what is in -f PATH')
   .option('-n, --namespace <name>', 'the namespace')
+  .option('-l, --selector <labels>', 'objects with these labels')
   .option('-f, --filename <path>', 'may be given more than once', collect)
   .action((words, options, command: Command) => remove(words, { ...command.optsWithGlobals(), ...options }))
 
@@ -67,6 +75,7 @@ program
   .option('-f, --follow', 'go on as it is written')
   .option('-p, --previous', 'of the container before its restart')
   .option('--tail <lines>', 'only the last lines')
+  .option('--since <duration>', 'only what is newer: 30s, 5m, 2h')
   .action((pod, options, command: Command) => logs(pod, { ...command.optsWithGlobals(), ...options }))
 
 program
@@ -75,7 +84,8 @@ program
   .option('-n, --namespace <name>', 'the namespace')
   .option('-c, --container <name>', 'which container')
   .option('-i, --stdin', 'pass standard input on')
-  .passThroughOptions()
+  // Without --, everything after the pod is the command's; with it, our options may stand on both sides of the pod.
+  .passThroughOptions(!process.argv.includes('--'))
   .action(async (pod, words, options, command: Command) => {
     process.exitCode = await execute(pod, words[0] === '--' ? words.slice(1) : words, {
       ...command.optsWithGlobals(),
@@ -85,7 +95,7 @@ program
 
 program
   .command('port-forward <pod> <ports>')
-  .description('a local port to a pod: LOCAL:REMOTE')
+  .description('a local port to a pod, deployment/NAME or service/NAME: LOCAL:REMOTE')
   .option('-n, --namespace <name>', 'the namespace')
   .action((pod, ports, options, command: Command) =>
     portForward(pod, ports, { ...command.optsWithGlobals(), ...options }),

@@ -51,8 +51,8 @@ export interface KubeResponse {
 
 export interface KubeClient {
   readonly config: KubeConfig
-  /** One request; rejects with KubeError for every status from 400. */
-  request(method: string, path: string, body?: unknown, contentType?: string): Promise<KubeResponse>
+  /** One request; rejects with KubeError for every status from 400. `accept` is what the answer shall be, JSON by default. */
+  request(method: string, path: string, body?: unknown, contentType?: string, accept?: string): Promise<KubeResponse>
   /** The body as it arrives: watches and followed logs. */
   stream(path: string): Promise<IncomingMessage>
   kinds(): Promise<readonly KindName[]>
@@ -96,7 +96,13 @@ export function createKubeClient(config: KubeConfig): KubeClient {
   const agent = secure ? new Agent({ keepAlive: true, ...tlsOptions(config) }) : new HttpAgent({ keepAlive: true })
   let kinds: Promise<readonly KindName[]> | undefined
 
-  const open = (method: string, path: string, body?: Buffer, contentType?: string): Promise<IncomingMessage> =>
+  const open = (
+    method: string,
+    path: string,
+    body?: Buffer,
+    contentType?: string,
+    accept = 'application/json',
+  ): Promise<IncomingMessage> =>
     new Promise((resolve, reject) => {
       const message = (secure ? httpsRequest : httpRequest)(
         new URL(path, base),
@@ -104,7 +110,7 @@ export function createKubeClient(config: KubeConfig): KubeClient {
           agent,
           method,
           headers: {
-            accept: 'application/json',
+            accept,
             'user-agent': 'wishbone',
             ...(config.token ? { authorization: `Bearer ${config.token}` } : {}),
             ...(body ? { 'content-type': contentType ?? 'application/json', 'content-length': body.length } : {}),
@@ -118,9 +124,9 @@ export function createKubeClient(config: KubeConfig): KubeClient {
       message.end(body)
     })
 
-  const request: KubeClient['request'] = async (method, path, body, contentType) => {
+  const request: KubeClient['request'] = async (method, path, body, contentType, accept) => {
     const bytes = body === undefined ? undefined : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
-    const message = await open(method, path, bytes, contentType)
+    const message = await open(method, path, bytes, contentType, accept)
     const response = { status: message.statusCode ?? 0, body: await readAll(message), headers: message.headers }
     if (response.status >= 400) throw errorOf(response)
     return response

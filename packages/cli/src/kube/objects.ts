@@ -1,5 +1,5 @@
 // What the commands do with objects: read them from files, apply, list, delete, wait.
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isMap, LineCounter, parseAllDocuments } from 'yaml'
 import { type KindName, type KubeClient, KubeError, type KubeObject } from './client.ts'
@@ -65,6 +65,7 @@ export function parseObjects(
 
 /** Every .yaml, .yml and .json file of a folder (not images.yaml, which is no object), sorted; or the one file named. */
 export function manifestFiles(path: string): readonly string[] {
+  if (!existsSync(path)) throw new Error(`there is no file or folder ${path}`)
   if (!statSync(path).isDirectory()) return [path]
   return readdirSync(path, { recursive: true, encoding: 'utf8' })
     .filter((name) => /\.(ya?ml|json)$/.test(name) && !/(^|\/)images\.yaml$/.test(name))
@@ -131,6 +132,45 @@ export async function listObjects(
   const response = await client.request('GET', `${client.pathOf(kind, namespace)}${query}`)
   const items = (JSON.parse(response.body) as { items: KubeObject[] }).items
   return items.map((item) => ({ ...item, apiVersion: kind.apiVersion, kind: kind.kind }))
+}
+
+/** What the server would show a person of some objects. */
+export interface Table {
+  readonly columns: readonly string[]
+  /** Cells as text, in the order of `columns`; `object` is whole. */
+  readonly rows: readonly { readonly cells: readonly string[]; readonly object: KubeObject }[]
+}
+
+interface TableAnswer {
+  readonly kind: string
+  readonly columnDefinitions?: readonly { readonly name: string; readonly priority?: number }[]
+  readonly rows?: readonly { readonly cells: readonly unknown[]; readonly object: KubeObject }[]
+}
+
+/**
+ * A list, or the one object named, as the table that the server makes of it (meta.k8s.io/v1 Table); `wide` with the
+ * columns of lower priority.
+ */
+export async function tableOf(
+  client: KubeClient,
+  kind: KindName,
+  namespace: string | undefined,
+  options: { readonly name?: string; readonly selector?: string; readonly wide?: boolean },
+): Promise<Table> {
+  const query = new URLSearchParams({ includeObject: 'Object' })
+  if (options.selector) query.set('labelSelector', options.selector)
+  const path = `${client.pathOf(kind, namespace, options.name)}?${query}`
+  const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json'
+  const answer = JSON.parse((await client.request('GET', path, undefined, undefined, accept)).body) as TableAnswer
+  const definitions = answer.columnDefinitions ?? []
+  const shown = definitions.flatMap(({ priority = 0 }, index) => (priority === 0 || options.wide ? [index] : []))
+  return {
+    columns: shown.map((index) => (definitions[index]?.name ?? '').toUpperCase()),
+    rows: (answer.rows ?? []).map(({ cells, object }) => ({
+      cells: shown.map((index) => String(cells[index] ?? '')),
+      object: { ...object, apiVersion: kind.apiVersion, kind: kind.kind },
+    })),
+  }
 }
 
 export async function getObject(

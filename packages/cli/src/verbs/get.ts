@@ -1,8 +1,8 @@
-// wishbone get KIND [NAME]: what the server has, as a table or as YAML or JSON.
+// wishbone get KIND [NAME...]: what the server has, as its table, or as YAML or JSON.
 import { stringify } from 'yaml'
-import type { KubeObject } from '../kube/client.ts'
-import { getObject, listObjects } from '../kube/objects.ts'
-import { ageOf, type ClusterOptions, connectCluster, print, printTable, UsageError } from './context.ts'
+import type { KindName, KubeClient, KubeObject } from '../kube/client.ts'
+import { getObject, listObjects, tableOf } from '../kube/objects.ts'
+import { type ClusterOptions, connectCluster, print, printTable, UsageError } from './context.ts'
 
 export interface GetOptions extends ClusterOptions {
   readonly allNamespaces?: boolean
@@ -33,43 +33,107 @@ export function stateOf(object: KubeObject): string {
   return [status.phase, ...new Set(words)].filter(Boolean).join(' ')
 }
 
-export async function get(word: string, name: string | undefined, options: GetOptions): Promise<void> {
+/** One kind and the names asked for; no names: all of them. */
+export interface Target {
+  readonly kindWord: string
+  readonly names: readonly string[]
+}
+
+/** What a person means by `pods`, `pods NAME NAME`, `pods,services` or `pod/NAME svc/NAME`. Throws UsageError. Pure. */
+export function targetsOf(words: readonly string[]): readonly Target[] {
+  const [first = '', ...names] = words
+  if (!words.some((word) => word.includes('/'))) {
+    const kinds = first.split(',').filter(Boolean)
+    if (kinds.length > 1 && names.length > 0) throw new UsageError(`names go with one kind, not with ${first}`)
+    return kinds.map((kindWord) => ({ kindWord, names }))
+  }
+  return words.map((word) => {
+    const [kindWord = '', name = '', ...rest] = word.split('/')
+    if (!kindWord || !name || rest.length > 0)
+      throw new UsageError(`'${word}' is not KIND/NAME; either all words are KIND/NAME, or they are KIND NAME NAME …`)
+    return { kindWord, names: [name] }
+  })
+}
+
+// Kinds whose state is in conditions that the server's table does not show.
+const ofTheMesh = /^(gateway\.networking\.k8s\.io|gateway\.networking\.x-k8s\.io|security\.istio\.io|wishbone\.dev)\//
+
+async function printAsTable(
+  client: KubeClient,
+  kind: KindName,
+  names: readonly string[],
+  options: GetOptions,
+  manyKinds: boolean,
+): Promise<void> {
+  const everywhere = options.allNamespaces ?? false
+  const namespace = kind.namespaced && !everywhere ? client.config.namespace : undefined
+  const asked = names.length > 0 ? names.map((name) => ({ name })) : [{}]
+  const wide = options.output === 'wide'
+  const tables = []
+  for (const one of asked) {
+    const selector = options.selector ? { selector: options.selector } : {}
+    tables.push(await tableOf(client, kind, namespace, { ...one, ...selector, wide }))
+  }
+  const rows = tables.flatMap((table) => table.rows)
+  if (rows.length === 0) {
+    process.stderr.write(`No ${kind.plural} found${namespace ? ` in namespace ${namespace}` : ''}.\n`)
+    return
+  }
+  const withNamespace = kind.namespaced && everywhere
+  const withState = ofTheMesh.test(kind.apiVersion) && (wide || rows.some((row) => stateOf(row.object) !== ''))
+  printTable(
+    [...(withNamespace ? ['NAMESPACE'] : []), ...(tables[0]?.columns ?? []), ...(withState ? ['STATE'] : [])],
+    rows.map(({ cells: [name = '', ...cells], object }) => [
+      ...(withNamespace ? [object.metadata.namespace ?? ''] : []),
+      manyKinds ? `${kind.singular}/${name}` : name,
+      ...cells,
+      ...(withState ? [stateOf(object)] : []),
+    ]),
+  )
+}
+
+async function objectsOf(
+  client: KubeClient,
+  kind: KindName,
+  names: readonly string[],
+  options: GetOptions,
+): Promise<readonly KubeObject[]> {
+  const namespace = kind.namespaced && !options.allNamespaces ? client.config.namespace : undefined
+  if (names.length === 0) return listObjects(client, kind, namespace, options.selector)
+  return Promise.all(names.map((name) => getObject(client, kind, namespace, name)))
+}
+
+export async function get(words: readonly string[], options: GetOptions): Promise<void> {
+  const { output } = options
+  if (output !== undefined && !['json', 'yaml', 'name', 'wide'].includes(output))
+    throw new UsageError(`unknown output '${output}'; one of json, yaml, name, wide`)
+  const targets = targetsOf(words)
+  if (options.allNamespaces && targets.some((target) => target.names.length > 0))
+    throw new UsageError('a name is in one namespace: give -n NAMESPACE instead of -A')
   const client = connectCluster(options)
   try {
-    const kind = await client.kindNamed(word)
-    const namespace = kind.namespaced && !options.allNamespaces ? client.config.namespace : undefined
-    const objects = name
-      ? [await getObject(client, kind, namespace, name)]
-      : await listObjects(client, kind, namespace, options.selector)
-    switch (options.output) {
-      case 'json':
-        return print(JSON.stringify(name ? objects[0] : { apiVersion: 'v1', kind: 'List', items: objects }, null, 2))
-      case 'yaml':
-        return print(
-          objects
-            .map((object) => stringify(object))
-            .join('---\n')
-            .trimEnd(),
-        )
-      case 'name':
-        return print(objects.map((object) => `${kind.singular}/${object.metadata.name}`).join('\n'))
-      case undefined:
-        break
-      default:
-        throw new UsageError(`unknown output '${options.output}'; one of json, yaml, name`)
+    const found: { kind: KindName; objects: readonly KubeObject[] }[] = []
+    for (const [index, { kindWord, names }] of targets.entries()) {
+      const kind = await client.kindNamed(kindWord)
+      if (output === undefined || output === 'wide') {
+        if (index > 0) print('')
+        await printAsTable(client, kind, names, options, targets.length > 1)
+      } else found.push({ kind, objects: await objectsOf(client, kind, names, options) })
     }
-    if (objects.length === 0) return print(`No ${kind.plural} found${namespace ? ` in ${namespace}` : ''}.`)
-    const now = Date.now()
-    const headings = [...(namespace || !kind.namespaced ? [] : ['NAMESPACE']), 'NAME', 'AGE', 'STATE']
-    printTable(
-      headings,
-      objects.map((object) => [
-        ...(namespace || !kind.namespaced ? [] : [object.metadata.namespace ?? '']),
-        object.metadata.name,
-        ageOf(object.metadata.creationTimestamp, now),
-        stateOf(object),
-      ]),
-    )
+    const objects = found.flatMap((part) => part.objects)
+    const single = targets.length === 1 && targets[0]?.names.length === 1
+    if (output === 'json')
+      print(JSON.stringify(single ? objects[0] : { apiVersion: 'v1', kind: 'List', items: objects }, null, 2))
+    if (output === 'yaml')
+      print(
+        objects
+          .map((object) => stringify(object))
+          .join('---\n')
+          .trimEnd(),
+      )
+    if (output === 'name')
+      for (const { kind, objects: own } of found)
+        for (const object of own) print(`${kind.singular}/${object.metadata.name}`)
   } finally {
     client.close()
   }
