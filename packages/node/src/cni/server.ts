@@ -30,7 +30,10 @@ export async function listenCni(
       },
     )
   })
-  server.on('clientError', (_, socket) => socket.destroy())
+  server.on('clientError', (error, socket) => {
+    log.warn('a connection to the CNI socket is closed: bad request', { error: error.message })
+    socket.destroy()
+  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(path, resolve)

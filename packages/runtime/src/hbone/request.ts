@@ -70,8 +70,13 @@ export class Request implements ConnectRequest {
   }
 
   reject(status: number, headers: Headers = {}): void {
-    this.#answer()
     const stream = this.#stream
+    // What fails after the 200 can only break the tunnel.
+    if (this.#answered) {
+      stream.resetWith(errorCodes.internalError, new MeshError('internal', `status ${status}`))
+      return
+    }
+    this.#answer()
     if (stream.closed) return
     const fields: HeaderField[] = [[':status', String(status)], ...Object.entries(headers)]
     this.#session.sendHeaders(this.streamId, fields, true)

@@ -26,6 +26,8 @@ class ServerSession implements SessionRole, HboneServerSession {
   readonly #session: Session
   readonly #waiting = new Set<H2Stream>()
   #onClosed: (() => void) | undefined
+  /** The limit of streams was reached and logged. */
+  #wasFull = false
 
   constructor(socket: tls.TLSSocket, options: AcceptHboneOptions) {
     this.#options = options
@@ -67,6 +69,7 @@ class ServerSession implements SessionRole, HboneServerSession {
     if (endStream) stream.receiveEnd()
     const request = new Request(session, stream, () => this.#waiting.delete(stream))
     if (pseudo[':method'] !== 'CONNECT' || ':path' in pseudo || stream.authority === '') {
+      this.#refused(400, 'not a CONNECT request with an authority')
       request.reject(400)
       return
     }
@@ -77,11 +80,14 @@ class ServerSession implements SessionRole, HboneServerSession {
   headersTooLarge(streamId: number): void {
     if (this.#session.streams.has(streamId)) throw malformed('trailers larger than allowed', streamId)
     if (!this.#opens(streamId)) return
+    this.#refused(431, 'the headers are larger than the limit')
     new Request(this.#session, this.#session.addStream(streamId, ''), () => undefined).reject(431)
   }
 
   streamReset(stream: H2Stream): void {
-    if (this.#waiting.delete(stream)) this.#session.countReset()
+    // Accepting at once is no defence: a tunnel that carried nothing was opened for nothing.
+    const unused = stream.received === 0 && stream.sent === 0
+    if (this.#waiting.delete(stream) || unused) this.#session.countReset()
   }
 
   sessionClosed(error: MeshError | undefined): void {
@@ -97,8 +103,16 @@ class ServerSession implements SessionRole, HboneServerSession {
     if (streamId <= session.lastPeerStream) return false // left over from a stream that is closed
     session.lastPeerStream = streamId
     if (session.acceptsStreams && session.streams.size < session.settings.maxStreams) return true
-    if (session.acceptsStreams) session.countReset()
+    if (session.acceptsStreams) {
+      session.countReset()
+      if (!this.#wasFull) this.#refused(undefined, `more than ${session.settings.maxStreams} streams at once`)
+      this.#wasFull = true
+    }
     session.sendReset(streamId, errorCodes.refusedStream)
     return false
+  }
+
+  #refused(status: number | undefined, reason: string): void {
+    this.#options.log?.warn('an HBONE request was refused', { peer: this.#session.remoteAddress, status, reason })
   }
 }

@@ -167,7 +167,9 @@ export class Session implements StreamHost, FrameHandler {
   fail(code: number, text: string, reason?: MeshError): void {
     if (this.#state === 'closed') return
     const error = reason ?? new MeshError('protocol-error', text, { at: this.#otherEnd })
-    this.#log?.debug('HBONE session ends', { peer: this.remoteAddress, code: nameOfCode(code), reason: text })
+    const fields = { peer: this.remoteAddress, code: nameOfCode(code), reason: text }
+    if (code === errorCodes.noError) this.#log?.debug('HBONE session ends', fields)
+    else this.#log?.warn('HBONE session ends', fields)
     this.write(encodeGoaway(this.lastPeerStream, code, text.slice(0, 200)), false)
     this.#writer.end()
     this.#close(error)
@@ -275,6 +277,7 @@ export class Session implements StreamHost, FrameHandler {
       action()
     } catch (cause) {
       if (!(cause instanceof H2Error && cause.scope === 'stream')) throw cause
+      this.#log?.warn('HBONE stream is reset', { peer: this.remoteAddress, stream: streamId, reason: cause.message })
       this.#limits.count('reset')
       const reason = new MeshError('protocol-error', cause.message, { at: this.#otherEnd })
       const stream = this.streams.get(streamId)

@@ -84,7 +84,7 @@ export interface ConnectRequest {
   readonly signal: AbortSignal
   /** Answers 200. Throws a MeshError `client-closed` if the stream is gone. */
   accept(headers?: Headers): Tunnel
-  /** Answers with an error status and an empty body (ambient wire §1.3). A no-op if the stream is gone. */
+  /** Answers with an error status and an empty body (ambient wire §1.3); after `accept` resets the tunnel. A no-op if the stream is gone. */
   reject(status: number, headers?: Headers): void
 }
 

@@ -2,6 +2,12 @@
 // socket is encrypted before it returns; while one is under way, frames wait here, copied if their bytes are borrowed.
 import type { TLSSocket } from 'node:tls'
 
+/**
+ * Frames that may wait for a peer that does not read. Data never gets there: its sources are paused, each with a chunk or two.
+ * Answers to what costs the peer nothing could be any number.
+ */
+const maxQueued = 16_384
+
 /** A peer that does not close its side after our FIN is cut off. */
 const lingerMs = 5_000
 
@@ -34,6 +40,8 @@ export class FrameWriter {
     if (this.#busy) {
       this.#queue.push(borrowed ? Buffer.from(frame) : frame)
       this.#queuedBytes += frame.length
+      if (this.#queue.length > maxQueued)
+        this.#socket.destroy(new Error(`the peer does not read: ${maxQueued} frames wait for it`))
       return
     }
     this.#busy = true

@@ -13,7 +13,7 @@ import { Http1Responder, Http2Responder, type Responder } from '../pipeline/resp
 import { RequestRun } from '../pipeline/run.ts'
 import type { PipelineServices } from '../pipeline/services.ts'
 import type { UpgradeRequest } from '../pipeline/upgrade.ts'
-import { connectionOf } from './connection.ts'
+import { type Connection, connectionOf } from './connection.ts'
 import { contextOf } from './context-of.ts'
 import { createHttp1Server, createHttp2Server, rememberStream } from './http-servers.ts'
 
@@ -47,6 +47,10 @@ export interface App {
 
 const upgrades = new WeakMap<IncomingMessage, UpgradeRequest>()
 
+function connectionFor(request: IncomingRequest): Connection | undefined {
+  return connectionOf('stream' in request ? request.stream.session : request.socket)
+}
+
 /** Makes the instance and its servers. Rejects when a plugin does. */
 export async function createApp({ table, services, log, isDraining, plugins }: AppOptions): Promise<App> {
   let active = 0
@@ -78,7 +82,7 @@ export async function createApp({ table, services, log, isDraining, plugins }: A
     const raw = request.raw as IncomingMessage & { originalUrl?: string }
     raw.url = raw.originalUrl ?? raw.url ?? '/'
     const incoming = raw as IncomingRequest
-    const connection = connectionOf('stream' in incoming ? incoming.stream.session : incoming.socket)
+    const connection = connectionFor(incoming)
     if (connection === undefined) return done(new Error('a request came in on an unknown connection'))
     request.wishbone = contextOf(table(), connection, incoming)
     done()
@@ -111,7 +115,11 @@ export async function createApp({ table, services, log, isDraining, plugins }: A
   app.setNotFoundHandler(handle as never)
   await app.ready()
 
-  const onRequest = (request: IncomingMessage, response: ServerResponse) => serve(request, response)
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
+    // A stream that was reset before its turn belongs to no connection any more.
+    if (connectionFor(request as IncomingRequest) === undefined) request.destroy()
+    else serve(request, response)
+  }
   const http1 = createHttp1Server(onRequest, log)
   http1.on('upgrade', (request, socket, head) => {
     const response = new http.ServerResponse(request)

@@ -37,12 +37,25 @@ export function createHttp1Server(onRequest: OnRequest, log: Logger): ProtocolSe
     connectionsCheckingInterval: 5_000,
     insecureHTTPParser: false,
     // An Upgrade that is none for us (h2c) is ignored, as RFC 9110 §7.8 allows.
-    shouldUpgradeCallback: (request) => !/^h2c?$/i.test(request.headers.upgrade ?? ''),
+    // One with a body is a plain request: what follows its head is content, and never the other protocol's first bytes.
+    shouldUpgradeCallback: ({ headers }) =>
+      !/^h2c?$/i.test(headers.upgrade ?? '') &&
+      headers['transfer-encoding'] === undefined &&
+      Number(headers['content-length'] ?? 0) === 0,
   })
   server.maxHeadersCount = maxHeaders
   server.on('request', onRequest)
   // Without a listener node would ask for the body at once; the pipeline asks for it when it has somewhere to go.
   server.on('checkContinue', onRequest)
+  server.on('connect', (_request, socket) => {
+    const client = connectionOf(socket)
+    log.info('a connection is closed: bad request', {
+      reason: 'CONNECT is not for this port',
+      client: client === undefined ? undefined : `${client.clientIp}:${client.clientPort}`,
+    })
+    socket.on('error', () => socket.destroy())
+    socket.end('HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+  })
   server.on('clientError', (error: Error & { code?: string }, socket) => {
     const [status, reason] = answers[error.code ?? ''] ?? ['400 Bad Request', 'the request is not valid HTTP/1.1']
     const client = connectionOf(socket)

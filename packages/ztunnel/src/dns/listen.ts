@@ -52,7 +52,8 @@ async function listenUdp(pod: PodScope, ip: string): Promise<() => void> {
   }
   socket.on('error', () => undefined)
   socket.on('message', (query, from) => {
-    if (pending >= maxPending) return
+    // A forged packet may come from port 0, to which nothing can be sent.
+    if (pending >= maxPending || from.port === 0) return
     pending++
     void resolve(pod, query, 'udp').then((answer) => {
       pending--

@@ -33,7 +33,12 @@ export async function serveHbone(pod: PodScope, socket: net.Socket): Promise<voi
     })
     const session = acceptHbone(secure, {
       settings: { maxStreams: http2Parameters.serverMaxStreams },
-      onConnect: (request) => void serveRequest(pod, request),
+      onConnect: (request) => {
+        serveRequest(pod, request).catch((cause: unknown) => {
+          context.log.error('a fault while serving a tunnel', { error: MeshError.from(cause).describe() })
+          request.reject(errorTable.internal.hboneStatus)
+        })
+      },
       onClose: (error) => {
         if (error !== undefined)
           context.log.debug('HBONE connection ended', { 'src.addr': from, error: error.describe() })

@@ -1,5 +1,6 @@
 // The proxy of one pod. States: starting → serving → draining → closed.
 // It owns the namespace's descriptor, the listeners in it, the pool of tunnels and every connection it carries.
+import type { Socket } from 'node:net'
 import { MeshError } from '@wishbone/core/errors'
 import { formatSpiffe } from '@wishbone/core/identity'
 import type { Workload } from '@wishbone/core/mesh'
@@ -93,7 +94,7 @@ export class PodProxy implements PodScope {
     ] as const
     try {
       for (const [port, serve] of handlers)
-        this.#listeners.push(await listenWildcard(this.nsFd, port, ipv6, (socket) => void serve(this, socket)))
+        this.#listeners.push(await listenWildcard(this.nsFd, port, ipv6, (socket) => this.#serve(serve, socket)))
       if (dns) this.#dns = await listenDns(this, ipv6)
     } catch (cause) {
       await this.close(new MeshError('internal', 'the proxy of this pod could not start', { cause }))
@@ -177,6 +178,14 @@ export class PodProxy implements PodScope {
     return this.context.state
       .workloadsByName(namespace, name)
       .find((workload) => (workload.serviceAccount || 'default') === wanted)
+  }
+
+  /** The handlers don't reject. If one does all the same, that is one connection's trouble and not the node's. */
+  #serve(serve: (pod: PodScope, socket: Socket) => Promise<void>, socket: Socket): void {
+    serve(this, socket).catch((cause: unknown) => {
+      this.context.log.error('a fault while serving a connection', { error: MeshError.from(cause).describe() })
+      socket.destroy()
+    })
   }
 
   async #stopListening(): Promise<void> {

@@ -60,9 +60,10 @@ export function peerAuthentications(world: World): PeerAuthentications {
 
 type Mode = 'STRICT' | 'PERMISSIVE'
 
+/** A mode that nobody knows is taken for the strict one. */
 function modeOf(mode: string | undefined): Mode | undefined {
-  if (mode === 'STRICT') return 'STRICT'
-  return mode === undefined || mode === 'UNSET' ? undefined : 'PERMISSIVE'
+  if (mode === 'PERMISSIVE' || mode === 'DISABLE') return 'PERMISSIVE'
+  return mode === undefined || mode === 'UNSET' ? undefined : 'STRICT'
 }
 
 type Converted =
