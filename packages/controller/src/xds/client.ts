@@ -4,6 +4,7 @@ import type { ServerDuplexStream } from '@grpc/grpc-js'
 import {
   acknowledgedResources,
   createSession,
+  isSettled,
   readRequest,
   type Session,
   type SessionInput,
@@ -99,6 +100,11 @@ export class Client {
   /** Sends what changed, as far as this client has subscribed to it. */
   publish(resources: SessionResources): void {
     this.#step({ kind: 'resources', resources })
+  }
+
+  /** Nothing that was sent waits for an answer, and nothing waits to be sent. */
+  get isSettled(): boolean {
+    return isSettled(this.#session)
   }
 
   /** The resources of a type up to which this client has acknowledged everything. */

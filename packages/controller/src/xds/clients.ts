@@ -20,12 +20,32 @@ type Decision =
   | { readonly kind: 'client'; readonly client: Client }
   | { readonly kind: 'refused'; readonly code: grpcStatus; readonly reason: string }
 
+/** How long one kind of clients may hold up the other. */
+const settleMs = 300
+
+/**
+ * Who gets a change first, so that no ztunnel sends to a waypoint what that does not serve: waypoints before traffic is
+ * pointed at them, ztunnels before waypoints stop serving. Pure.
+ */
+export function publicationOrder(
+  before: ResourceSet | undefined,
+  next: ResourceSet,
+): readonly [ClientScope['kind'], ClientScope['kind']] {
+  const listeners = next.gateway.get(typeUrls.listener)
+  for (const name of before?.gateway.get(typeUrls.listener)?.keys() ?? []) {
+    if (!listeners?.has(name)) return ['ztunnel', 'gateway']
+  }
+  return ['gateway', 'ztunnel']
+}
+
 export class Clients {
   readonly #options: ClientsOptions
   readonly #clients = new Set<Client>()
   readonly #views = new Map<string, Resources>()
   #set: ResourceSet | undefined
   #sequence = 0
+  #timer: NodeJS.Timeout | undefined
+  #waitingSince: number | undefined
 
   constructor(options: ClientsOptions) {
     this.#options = options
@@ -51,10 +71,34 @@ export class Clients {
     const set = stableSet(this.#set, next)
     if (set.ztunnel === this.#set?.ztunnel && set.gateway === this.#set.gateway && set.scopes === this.#set.scopes)
       return
+    const order = publicationOrder(this.#set, set)
     this.#set = set
     for (const key of this.#views.keys()) if (!set.scopes.has(key)) this.#views.delete(key)
+    this.#send(order[0])
+    this.#sendAfter(order[0], order[1])
+  }
+
+  /** Sends to one kind of clients once the other has taken its part, or when that takes too long. */
+  #sendAfter(first: ClientScope['kind'], second: ClientScope['kind']): void {
+    clearTimeout(this.#timer)
+    this.#waitingSince ??= Date.now()
+    const deadline = this.#waitingSince + settleMs
+    const look = (): void => {
+      const waits = [...this.#clients].some((client) => client.scope.kind === first && !client.isSettled)
+      if (waits && Date.now() < deadline) {
+        this.#timer = setTimeout(look, 5)
+        return
+      }
+      this.#waitingSince = undefined
+      this.#send(second)
+    }
+    look()
+  }
+
+  #send(kind: ClientScope['kind']): void {
     const fresh = new Set<string>()
     for (const client of this.#clients) {
+      if (client.scope.kind !== kind) continue
       try {
         client.publish(this.#resourcesFor(client.scope, fresh))
       } catch (cause) {
