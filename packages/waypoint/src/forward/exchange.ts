@@ -14,6 +14,8 @@ export interface UpstreamRequest {
   readonly headers: HeaderList
   readonly body: Buffer | Readable | null
   readonly acceptsTrailers: boolean
+  /** What follows the body, to be asked for when it has ended. Absent: nothing can. */
+  readonly trailers?: (() => HeaderList) | undefined
 }
 
 export interface ExchangeFailure {

@@ -35,10 +35,11 @@ export class Http2Exchange implements Exchange {
       onClose()
       return
     }
-    const { body } = this.#request
+    const { body, trailers } = this.#request
+    const waitForTrailers = trailers !== undefined && body !== null && !Buffer.isBuffer(body)
     let stream: ClientHttp2Stream
     try {
-      stream = session.request(this.#fields(), { endStream: body === null })
+      stream = session.request(this.#fields(), { endStream: body === null, waitForTrailers })
     } catch (cause) {
       onClose()
       const sessionGone = session.closed || session.destroyed
@@ -69,6 +70,7 @@ export class Http2Exchange implements Exchange {
     stream.on('trailers', (_headers, _flags, raw) => {
       this.#trailers = split(raw as unknown as readonly string[])[1]
     })
+    if (waitForTrailers) stream.on('wantTrailers', () => sendTrailers(stream, trailers()))
     stream.on('end', () => {
       this.#ended = true
     })
@@ -132,6 +134,17 @@ export class Http2Exchange implements Exchange {
     this.#done = true
     this.#onDone()
     return true
+  }
+}
+
+/** Without any the stream is ended all the same. */
+function sendTrailers(stream: ClientHttp2Stream, list: HeaderList): void {
+  const trailers: Record<string, string[]> = {}
+  for (let i = 0; i < list.length; i += 2) (trailers[list[i]!.toLowerCase()] ??= []).push(list[i + 1]!)
+  try {
+    stream.sendTrailers(trailers)
+  } catch {
+    stream.close(constants.NGHTTP2_CANCEL)
   }
 }
 

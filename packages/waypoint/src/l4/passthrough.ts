@@ -75,7 +75,9 @@ export class Passthrough {
     const join = joinStreams(stream, upstream)
     this.#joins.add(join)
     const opened = this.#options.metrics.opened(connection, listener, target)
+    const unwatch = authorizer.watch(target, connection, listener, (error) => join.close(error))
     const result = await join.done
+    unwatch()
     this.#joins.delete(join)
     target.load.cancelled()
     opened.closed(result, performance.now() - startedMs)

@@ -10,11 +10,47 @@ import type { Connection } from '../server/connection.ts'
 /** How long a connection waits for a policy that is named but has not arrived. */
 const missingPolicyWaitMs = 2_000
 
+interface Watched {
+  readonly target: Target
+  readonly connection: Connection
+  readonly listener: ListenerTable | undefined
+  readonly onDenied: (error: MeshError) => void
+}
+
 export class Authorizer {
   readonly #state: MeshState
+  readonly #watched = new Set<Watched>()
+  #judging = false
 
   constructor(state: MeshState) {
     this.#state = state
+    // Policies changed, or workloads, which name their policies. Many changes in one turn are judged once.
+    state.onChange(() => {
+      if (this.#judging || this.#watched.size === 0) return
+      this.#judging = true
+      setImmediate(() => {
+        this.#judging = false
+        for (const watched of this.#watched) this.#judgeAgain(watched)
+      })
+    })
+  }
+
+  /**
+   * For a connection that lives on after it was allowed: judged again whenever policies change, as its workload's ztunnel
+   * would, for which we speak. Answers the way to stop; `onDenied` is called at most once.
+   */
+  watch(
+    target: Target,
+    connection: Connection,
+    listener: ListenerTable | undefined,
+    onDenied: (error: MeshError) => void,
+  ): () => void {
+    if (connection.destination.kind !== 'waypoint') return () => {}
+    const watched = { target, connection, listener, onDenied }
+    this.#watched.add(watched)
+    // Something may have changed since it was allowed.
+    this.#judgeAgain(watched)
+    return () => void this.#watched.delete(watched)
   }
 
   /** For the picked workload. Undefined: allowed, at once. @throws MeshError denied, policy-missing */
@@ -48,6 +84,21 @@ export class Authorizer {
       },
       listener.name,
     )
+  }
+
+  #judgeAgain(watched: Watched): void {
+    const { target, connection, listener, onDenied } = watched
+    const workload = this.#state.workloadByUid(target.workload.uid) ?? target.workload
+    try {
+      if (listener !== undefined) this.forListener(listener, connection)
+      const policies = this.#state.policiesOf(workload)
+      // What is on its way is waited for by new connections only; it is judged again when it comes.
+      if (isMissing(policies)) check(policies.known.filter(isDeny), factsOf(connection, target), target.label)
+      else check(policies, factsOf(connection, target), target.label)
+    } catch (cause) {
+      this.#watched.delete(watched)
+      onDenied(MeshError.from(cause))
+    }
   }
 
   async #whenArrived(workload: Workload, facts: ConnectionFacts, label: string): Promise<void> {

@@ -1,7 +1,9 @@
 // Where a try gets the request's body from: nothing, bytes that are in memory, or the client's stream.
 import type { Readable } from 'node:stream'
+import type { HeaderList } from '@wishbone/core/filters'
 import { RequestBody } from './body.ts'
 import { type Head, hasBody, type IncomingRequest } from './head.ts'
+import { requestTrailers } from './request-trailers.ts'
 import type { Responder } from './responder.ts'
 
 /** Bodies of a known length up to this are read before the first try: one write, and any number of tries. */
@@ -14,6 +16,8 @@ export interface BodySource {
   readonly isStream: boolean
   readonly bytes: number
   readonly replayable: boolean
+  /** What follows the body, once it has ended; absent where nothing can. */
+  readonly trailers?: () => HeaderList
   /** Before the first `open`. */
   prepare(): Promise<void> | undefined
   /** The body from its start. */
@@ -119,6 +123,8 @@ class StreamedBody implements BodySource {
     this.#responder.continue()
     return undefined
   }
+
+  readonly trailers = (): HeaderList => requestTrailers(this.#request)
 
   open(): Readable {
     return this.#body.open()

@@ -131,6 +131,7 @@ export class RequestRun implements AttemptHooks {
         method: this.context.head.method,
         ...to,
         body: this.body.open(),
+        trailers: this.body.trailers,
         acceptsTrailers:
           version === 2 ? this.isGrpc || this.context.head.acceptsTrailers : this.context.head.acceptsTrailers,
       })

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { MeshError } from '@wishbone/core/errors'
 import type { HeaderList } from '@wishbone/core/filters'
 import type { Upstream } from '../compile/index.ts'
+import type { Target } from '../forward/target.ts'
 import { requestUpgrade } from '../forward/upgrade.ts'
 import { joinStreams } from '../l4/join.ts'
 import type { RequestRun } from './run.ts'
@@ -27,7 +28,7 @@ export async function runUpgrade(
 ): Promise<void> {
   const { record, context } = run
   const signal = run.signal()
-  const stream = await connect(run, backend)
+  const [stream, target] = await connect(run, backend)
   const protocol = upgrade.request.headers.upgrade ?? 'websocket'
   const request = { method: context.head.method, ...to, body: null, acceptsTrailers: false }
   const answer = await requestUpgrade(stream, request, protocol, signal)
@@ -39,7 +40,12 @@ export async function runUpgrade(
   upgrade.socket.write(switchingHead(headers, protocol), 'latin1')
   if (upgrade.head.length > 0) answer.stream.write(upgrade.head)
   if (answer.head.length > 0) upgrade.socket.write(answer.head)
-  const { sent, received, error } = await joinStreams(upgrade.socket, answer.stream).done
+  const join = joinStreams(upgrade.socket, answer.stream)
+  const unwatch = run.services.authorizer.watch(target, context.connection, context.listener, (error) =>
+    join.close(error),
+  )
+  const { sent, received, error } = await join.done
+  unwatch()
   record.requestBytes += sent
   record.responseBytes += received
   if (error !== undefined) record.error = MeshError.from(error, 'backend-reset', { at: 'upstream' })
@@ -47,12 +53,12 @@ export async function runUpgrade(
 }
 
 /** A connection of its own; one that does not come about is tried at another endpoint. */
-async function connect(run: RequestRun, backend: Upstream): Promise<Duplex> {
+async function connect(run: RequestRun, backend: Upstream): Promise<[Duplex, Target]> {
   for (;;) {
     const target = await run.pick(backend)
     run.record.tries++
     try {
-      return await run.services.dial(target, ['http/1.1'])
+      return [await run.services.dial(target, ['http/1.1']), target]
     } catch (cause) {
       if (run.record.tries >= maxTries || !run.hasOther(backend)) throw cause
     }
@@ -68,6 +74,8 @@ async function passOn(
   run.onHead(answer.status, answer.headers)
   responder.head(answer.status, answer.headers, false)
   responder.onDrain(() => answer.body.resume())
+  // Its connection was for this request alone.
+  answer.body.once('close', () => answer.body.socket?.destroy())
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   answer.body.on('data', (chunk: Buffer) => {
     run.onBytes(chunk.length)
