@@ -76,7 +76,7 @@ The mesh stays up. Try, in another terminal:
   export KUBECONFIG=${sandbox.kubeconfig}
   kubectl get pods -A                               kubectl -n bookinfo get gateways,httproutes
   kubectl -n bookinfo edit httproute reviews        (or edit examples/bookinfo/manifests: files are applied as they change)
-  kubectl -n wishbone-system logs ds/ztunnel        npm exec -- wishbone status`)
+  kubectl -n wishbone-system logs ds/ztunnel        npm run -s wishbone -- status`)
     const url = await sandbox.urlOf('bookinfo', 'bookinfo-wishbone', 80, 1_000).catch(() => undefined)
     if (url) say(`  ${url}/productpage       (sign in as jason: v2 of reviews, and slow ratings)`)
     say('Stop with ^C.')
