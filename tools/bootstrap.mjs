@@ -44,16 +44,21 @@ function fetchPackage(name, version) {
   say(`fetching ${name} ${version} from npm (once; kept in ${cache})`)
   const partial = `${home}.${process.pid}`
   mkdirSync(partial, { recursive: true })
-  run('npm', [
-    'install',
-    '--prefix',
-    partial,
-    '--ignore-scripts',
-    '--no-audit',
-    '--no-fund',
-    '--loglevel=error',
-    `${name}@${version}`,
-  ])
+  run(
+    'npm',
+    [
+      'install',
+      '--prefix',
+      partial,
+      '--ignore-scripts',
+      '--no-audit',
+      '--no-fund',
+      '--loglevel=error',
+      '--no-update-notifier',
+      `${name}@${version}`,
+    ],
+    { stdio: ['ignore', 'ignore', 2] },
+  )
   try {
     renameSync(partial, home)
   } catch {
@@ -105,7 +110,7 @@ if (entry) {
     {
       cwd: verb === 'wishbone' || verb === 'up' ? (process.env.INIT_CWD ?? process.cwd()) : root,
       stdio: 'inherit',
-      env: { ...process.env, PATH: `${dirname(node)}:${process.env.PATH}` },
+      env: { ...process.env, PATH: `${dirname(node)}:${process.env.PATH}`, WISHBONE_BOOTSTRAP: String(process.pid) },
     },
   )
   // The terminal sends ^C to the whole group; the child decides what it means.

@@ -108,14 +108,15 @@ async function run({
   const context: Context = { client, mirrors, signal: abort.signal, log }
 
   let images = new Map<string, Image>()
+  let imageMistakes: readonly string[] = []
   const loadImages = (): void => {
-    const next = new Map<string, Image>()
-    for (const folder of folders) {
-      const read = readImages(folder)
-      for (const { file, message } of read.mistakes) warn(`${file}: ${message}`)
-      for (const [name, image] of read.images) next.set(name, image)
-    }
-    images = next
+    const read = folders.map((folder) => readImages(folder))
+    const mistakes = read
+      .flatMap((part) => part.mistakes)
+      .map(({ file, line, message }) => mistakeText({ place: { file, line }, message }, process.cwd()))
+    for (const text of mistakes) if (!imageMistakes.includes(text)) warn(text)
+    imageMistakes = mistakes
+    images = new Map(read.flatMap((part) => [...part.images]))
   }
   loadImages()
   followServices(context, nodes, plan)
@@ -148,13 +149,25 @@ async function run({
   const refused = await new Applier(client).apply(system.objects, 'wishbone-install')
   for (const mistake of [...system.mistakes, ...refused]) warn(mistakeText(mistake, process.cwd()))
   progress('applying the folder')
-  const loader = new FolderLoader({ client, folders, warn, note: log, onImages: loadImages })
+  // At the start the pods' progress says enough.
+  const note = (text: string, first: boolean): void => {
+    log(text)
+    if (!first) tell({ event: 'note', text })
+  }
+  const loader = new FolderLoader({ client, folders, warn, note, onImages: loadImages })
   await loader.load()
   loader.watch(abort.signal)
-  const missing = await untilSettled(mirrors, 120_000, ({ ready, total, names }) =>
-    progress(`pods ready: ${ready} of ${total}; waiting for ${names.slice(0, 3).join(', ')}`),
+  const missing = await untilSettled(
+    mirrors,
+    { allMs: 120_000, standstillMs: 15_000 },
+    ({ ready, total, names }) => {
+      const others = names.length > 2 ? ` and ${names.length - 2} more` : ''
+      progress(`pods ready: ${ready} of ${total}; waiting for ${names.slice(0, 2).join(', ')}${others}`)
+    },
+    abort.signal,
   )
-  if (missing.length > 0) warn(`not ready after 120 s: ${missing.join(', ')}; see kubectl describe pod`)
+  if (abort.signal.aborted) return
+  for (const name of missing) warn(`not ready: ${name}`)
   tell({ event: 'ready' })
 }
 
@@ -294,10 +307,10 @@ async function stop(kubelet: Kubelet | undefined, abort: AbortController): Promi
   if (stopping) return
   stopping = true
   log('stopping')
+  abort.abort()
   // Everything in the sandbox dies with us; pods get a moment to say goodbye.
   await Promise.race([kubelet?.stopAll() ?? Promise.resolve(), new Promise((resolve) => setTimeout(resolve, 300))])
   await new Promise((resolve) => setTimeout(resolve, 300))
-  abort.abort()
   process.exit(0)
 }
 

@@ -6,6 +6,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Mirrors } from './controllers/index.ts'
 import type { MachineEvent } from './sandbox.ts'
+import { socketPath } from './socket-path.ts'
 import type { Service } from './types.ts'
 
 /** Answers every request with what it saw, so that a client outside the mesh can be told from one inside. */
@@ -74,7 +75,7 @@ export function publishLoadBalancers(mirrors: Mirrors, folder: string, tell: (ev
         if (now) joinSockets(outer, now, port)
         else outer.destroy()
       })
-      server.listen(socket, () => tell({ event: 'publish', namespace, service: name, port, socket }))
+      server.listen(socketPath(socket), () => tell({ event: 'publish', namespace, service: name, port, socket }))
       open.set(key, server)
     }
   }

@@ -30,28 +30,62 @@ export function waitingFor(mirrors: Mirrors): Waiting {
 
 function isHopeless(pod: Pod): boolean {
   const statuses = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])]
-  return statuses.some((status) =>
-    ['ImageNotMapped', 'CrashLoopBackOff', 'RunAsUserNotPossible', 'CreateContainerConfigError'].includes(
-      status.state.waiting?.reason ?? '',
-    ),
+  return statuses.some(
+    (status) =>
+      // A container that comes and goes.
+      status.restartCount > 1 ||
+      ['ImageNotMapped', 'CrashLoopBackOff', 'RunAsUserNotPossible', 'CreateContainerConfigError'].includes(
+        status.state.waiting?.reason ?? '',
+      ),
   )
 }
 
-/** Resolves when nothing is waited for any more; gives up after `timeoutMs` and says what is missing. */
+/** A pod that is waited for, with the reason that its status gives. Pure. */
+export function whyNotReady(mirrors: Mirrors, name: string): string {
+  const slash = name.indexOf('/')
+  const pod = mirrors.pods.get(name.slice(0, slash), name.slice(slash + 1))
+  const statuses = [...(pod?.status?.initContainerStatuses ?? []), ...(pod?.status?.containerStatuses ?? [])]
+  const waiting = statuses.map((status) => status.state.waiting).find((state) => state?.message)
+  const unscheduled = pod?.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False')
+  const reason = waiting
+    ? `${waiting.reason}: ${waiting.message}`
+    : unscheduled
+      ? `${unscheduled.reason}: ${unscheduled.message}`
+      : 'its probes do not pass yet'
+  return pod ? `pod ${name}: ${reason}` : `${name} has no pods yet`
+}
+
+export interface Patience {
+  /** In all, milliseconds. */
+  readonly allMs: number
+  /** While nothing changes and the programs of the mesh are ready, milliseconds. */
+  readonly standstillMs: number
+}
+
+/** Resolves when nothing is waited for any more, or patience ends; then with what is missing and why. */
 export async function untilSettled(
   mirrors: Mirrors,
-  timeoutMs: number,
+  patience: Patience,
   progress: (waiting: Waiting) => void,
+  signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const end = Date.now() + timeoutMs
-  let last = ''
-  for (;;) {
+  const end = Date.now() + patience.allMs
+  let total = -1
+  let best = 0
+  let changed = Date.now()
+  while (!signal.aborted) {
     const waiting = waitingFor(mirrors)
     if (waiting.names.length === 0 && waiting.total > 0) return []
-    const text = `${waiting.ready}/${waiting.total}`
-    if (text !== last) progress(waiting)
-    last = text
-    if (Date.now() > end) return waiting.names
+    if (waiting.total !== total || waiting.ready > best) {
+      progress(waiting)
+      changed = Date.now()
+      best = waiting.ready
+    }
+    total = waiting.total
+    const stands =
+      Date.now() - changed > patience.standstillMs && !waiting.names.some((name) => name.startsWith('wishbone-system/'))
+    if (stands || Date.now() > end) return waiting.names.map((name) => whyNotReady(mirrors, name))
     await delay(25)
   }
+  return []
 }

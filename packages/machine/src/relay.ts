@@ -1,12 +1,13 @@
 // Joins TCP ports of the host's 127.0.0.1 to unix sockets of the sandbox. Runs outside the sandbox and knows no protocol.
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { socketPath as short } from './socket-path.ts'
 
 export interface Relay extends AsyncDisposable {
   readonly port: number
 }
 
 function join(outside: Socket, socketPath: string): void {
-  const inside = connect({ path: socketPath, allowHalfOpen: true })
+  const inside = connect({ path: short(socketPath), allowHalfOpen: true })
   const end = (): void => {
     outside.destroy()
     inside.destroy()

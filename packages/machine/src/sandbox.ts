@@ -2,7 +2,7 @@
 // relays local ports into it. Its network has no uplink, so nothing can leave it; its first process dies with us, so
 // nothing of it can stay. Runs outside; inside runs main.ts, told what to do by `MachineSettings`, telling by `MachineEvent`s.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
@@ -28,7 +28,8 @@ export interface MachineSettings {
 
 /** What the process inside says, one JSON object a line on descriptor 3. */
 export type MachineEvent =
-  | { readonly event: 'progress' | 'warning'; readonly text: string }
+  /** A step of the start; something to mend; something done that was asked for. */
+  | { readonly event: 'progress' | 'warning' | 'note'; readonly text: string }
   /** The API server answers on its unix socket and the kubeconfig is written. */
   | { readonly event: 'api'; readonly socket: string; readonly kubeconfig: string }
   /** A LoadBalancer Service's TCP port can be reached through a unix socket. */
@@ -99,7 +100,12 @@ interface StateRecord {
 
 /** Removes what an earlier run left behind; throws when one is still running. */
 function claimState(stateDir: string): void {
-  mkdirSync(stateDir, { recursive: true })
+  try {
+    mkdirSync(stateDir, { recursive: true })
+    accessSync(stateDir, constants.W_OK)
+  } catch (cause) {
+    throw new Error(`${stateDir} cannot be the state folder: ${(cause as Error).message}; give another --state`)
+  }
   const path = join(stateDir, 'machine.json')
   if (existsSync(path)) {
     let record: StateRecord | undefined

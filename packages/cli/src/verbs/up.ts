@@ -54,7 +54,21 @@ export function narrate(progress: ReturnType<typeof createProgress>): (event: Ma
   return (event) => {
     if (event.event === 'progress') progress.show(event.text)
     if (event.event === 'warning') progress.say(`warning: ${event.text}`)
+    if (event.event === 'note') progress.say(event.text)
   }
+}
+
+/** How a person calls this command, from the folder they are in. */
+function commandName(): string {
+  if (!process.env['WISHBONE_BOOTSTRAP']) return 'wishbone'
+  const bootstrap = fileURLToPath(new URL('../../../../tools/bootstrap.mjs', import.meta.url))
+  return `node ${near(bootstrap)} wishbone`
+}
+
+/** A path as a person here would write it. */
+function near(path: string): string {
+  const short = relative('.', path) || '.'
+  return short.startsWith('../..') ? path : short
 }
 
 /** Runs until a signal; the exit status. */
@@ -69,6 +83,7 @@ export async function up(options: UpOptions): Promise<number> {
     process.stderr.write(`warning: ${options.filename} has no images.yaml, so no container of it can start\n`)
   const progress = createProgress(process.stderr)
   const started = Date.now()
+  let stopping = false
   await using sandbox = await startSandbox({
     stateDir: options.state,
     folders: [folder],
@@ -78,6 +93,7 @@ export async function up(options: UpOptions): Promise<number> {
     portFor: (_namespace, _service, port) =>
       port === 80 ? 8080 : port === 443 ? 8443 : port > 1024 ? port : undefined,
     onEvent: (event) => {
+      if (stopping) return
       narrate(progress)(event)
       if (event.event === 'publish') {
         const { namespace, service, port } = event
@@ -89,16 +105,20 @@ export async function up(options: UpOptions): Promise<number> {
   })
   const stop = new Promise<'stopped'>((accept) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => accept('stopped'))
+    // Started by tools/bootstrap.mjs, which can be killed without a word.
+    const bootstrap = Number(process.env['WISHBONE_BOOTSTRAP'])
+    const gone = (): void => void (process.ppid !== bootstrap && accept('stopped'))
+    if (bootstrap === process.ppid) setInterval(gone, 500).unref()
   })
   const first = await Promise.race([sandbox.ready.then(() => 'ready' as const), stop, sandbox.ended])
   progress.done()
   if (first === 'ready') {
     print(
-      `Ready after ${((Date.now() - started) / 1000).toFixed(1)} s: ${nodes} nodes. Edit the files in ${relative('.', folder) || '.'} and they are applied.`,
+      `Ready after ${((Date.now() - started) / 1000).toFixed(1)} s: ${nodes} node${nodes === 1 ? '' : 's'}. Edit the files in ${near(folder)} and they are applied.`,
     )
     print(`  export KUBECONFIG=${sandbox.kubeconfig}`)
-    print('  kubectl get pods -A          (or: wishbone get pods -A)')
-    print('  wishbone status')
+    print('  kubectl get pods -A')
+    print(`  ${commandName()} status        (also get, apply, logs, exec, port-forward, where there is no kubectl)`)
     print('Stop with ^C.')
   } else if (first !== 'stopped') {
     process.stderr.write(`wishbone: ${first}\n`)
@@ -109,6 +129,8 @@ export async function up(options: UpOptions): Promise<number> {
     process.stderr.write(`wishbone: ${end}\n`)
     return 1
   }
-  progress.show('stopping')
+  stopping = true
+  progress.done()
+  progress.say('stopping')
   return 0
 }

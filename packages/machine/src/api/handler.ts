@@ -55,6 +55,10 @@ export async function handle(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  if (!URL.canParse(request.url ?? '/', 'http://api')) {
+    response.writeHead(400, { connection: 'close' }).end('the request target is not a URL\n')
+    return
+  }
   const url = new URL(request.url ?? '/', 'http://api')
   const answer = {
     response,

@@ -133,6 +133,16 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 })
 
+test('a target that is no URL is refused, and nothing else happens', async () => {
+  const status = await new Promise((resolve, reject) => {
+    const asked = httpRequest({ socketPath: adminSocket, path: '//[' }, (message) => resolve(message.statusCode))
+    asked.on('error', reject)
+    asked.end()
+  })
+  expect(status).toBe(400)
+  expect((await call('GET', '/api')).status).toBe(200)
+})
+
 test('the kubeconfig and the admin socket are for their owner only', () => {
   expect(statSync(join(folder, 'kubeconfig')).mode & 0o077).toBe(0)
   expect(statSync(adminSocket).mode & 0o077).toBe(0)

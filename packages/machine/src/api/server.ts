@@ -6,6 +6,7 @@ import { createServer as createHttpsServer } from 'node:https'
 import type { ListenOptions } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { PodAccess } from '../kubelet/access.ts'
+import { socketPath } from '../socket-path.ts'
 import { installAdmission } from './admission.ts'
 import { Api } from './api.ts'
 import {
@@ -82,9 +83,9 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     server.on('error', (cause) => options.log(`API server: ${cause.message}`))
   }
   for (const path of [options.adminSocket, options.tlsSocket]) rmSync(path, { force: true })
-  await listen(admin, asAdministrator, { path: options.adminSocket })
+  await listen(admin, asAdministrator, { path: socketPath(options.adminSocket) })
   chmodSync(options.adminSocket, 0o600)
-  await listen(tls(), bearer, { path: options.tlsSocket })
+  await listen(tls(), bearer, { path: socketPath(options.tlsSocket) })
   for (const { host, port } of options.addresses) await listen(tls(), bearer, { host, port })
   writeKubeconfig(options.stateDir, { port: options.apiPort, caPem: credentials.caPem, token: adminToken })
 

@@ -2,6 +2,7 @@
 // as clients like any other.
 import { Agent, type IncomingMessage, request } from 'node:http'
 import type { KubeObject } from '../api/object.ts'
+import { socketPath as short } from '../socket-path.ts'
 
 /** The server's answer was an error. */
 export class ClientError extends Error {
@@ -107,7 +108,7 @@ export function createApiClient(socketPath: string): ApiClient {
         ...(body ? { 'content-type': contentType, 'content-length': body.length } : {}),
       }
       const options = {
-        socketPath,
+        socketPath: short(socketPath),
         method,
         path,
         headers,

@@ -1,4 +1,5 @@
 // Gives each pod a node: the one with the fewest pods among those that its nodeSelector allows.
+import { randomSuffix, timestamp } from '../api/object.ts'
 import { resources } from '../client/api.ts'
 import { type Context, createQueue, keyOf, splitKey } from './context.ts'
 import { isActive } from './pods.ts'
@@ -16,9 +17,23 @@ export function startScheduler(context: Context): void {
       selector.every(([label, value]) => node.metadata.labels?.[label] === value),
     )
     if (nodes.length === 0) {
-      const message = `0 nodes match the nodeSelector ${JSON.stringify(pod.spec.nodeSelector)}`
+      const message = `0/${[...mirrors.nodes.all()].length} nodes match the nodeSelector ${JSON.stringify(pod.spec.nodeSelector)}`
       const conditions = [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }]
+      if (pod.status?.conditions?.some((condition) => condition.message === message)) return
       await client.patch(resources.pods, namespace, name, { status: { phase: 'Pending', conditions } }, 'status')
+      await client.create(resources.events, {
+        apiVersion: 'v1',
+        kind: 'Event',
+        metadata: { name: `${name}.${randomSuffix(10)}`, namespace },
+        involvedObject: { apiVersion: 'v1', kind: 'Pod', name, namespace, uid: pod.metadata.uid },
+        reason: 'FailedScheduling',
+        message,
+        type: 'Warning',
+        source: { component: 'scheduler' },
+        firstTimestamp: timestamp(),
+        lastTimestamp: timestamp(),
+        count: 1,
+      } as never)
       return
     }
     const load = new Map(nodes.map((node) => [node.metadata.name, 0]))

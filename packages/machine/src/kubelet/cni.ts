@@ -4,6 +4,7 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { PodLink } from '../network/fabric.ts'
+import { socketPath as short } from '../socket-path.ts'
 import type { Pod } from '../types.ts'
 
 const exemptNamespaces = ['kube-system', 'wishbone-system']
@@ -17,7 +18,13 @@ interface Asked {
 function ask(socketPath: string, body: string): Promise<Asked> {
   return new Promise((resolve, reject) => {
     const message = request(
-      { socketPath, method: 'POST', path: '/cmdadd', headers: { 'content-type': 'application/json' }, timeout: 30_000 },
+      {
+        socketPath: short(socketPath),
+        method: 'POST',
+        path: '/cmdadd',
+        headers: { 'content-type': 'application/json' },
+        timeout: 30_000,
+      },
       (response) => {
         let text = ''
         response.on('data', (chunk: Buffer) => {

@@ -37,6 +37,8 @@ export class ContainerRunner {
   #ready = false
   #child: ChildProcess | undefined
   #stopping = false
+  /** That it crashes again and again is said once. */
+  #crashed = false
   readonly #stop = new AbortController()
   #options: StartOptions | undefined
 
@@ -105,6 +107,15 @@ export class ContainerRunner {
       if (backoffMs > 1_000) {
         const message = `back-off ${Math.round(backoffMs / 1000)}s restarting failed container=${this.#container.name}`
         this.#set({ waiting: { reason: 'CrashLoopBackOff', message } })
+        if (!this.#crashed) {
+          const { name, namespace } = this.#host.pod().metadata
+          this.#host.event(
+            'BackOff',
+            `container ${this.#container.name} ended with exit status ${exitCode} again and is restarted ever later; why: kubectl logs -n ${namespace} ${name} -c ${this.#container.name} --previous`,
+            'Warning',
+          )
+        }
+        this.#crashed = true
         await delay(backoffMs, undefined, { signal: this.#stop.signal }).catch(() => {})
       }
       backoffMs = Math.min(backoffMs * 2, maxBackoffMs)

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { KubeObject } from '../api/object.ts'
 import { type ApiClient, ClientError } from '../client/api.ts'
+import { fieldIn, unknownKind } from './hints.ts'
 import { describe, identity, type Loaded, type Mistake } from './read.ts'
 
 interface KindPath {
@@ -26,6 +27,29 @@ const order = [
 const rank = (object: KubeObject): number => {
   const index = order.indexOf(object.kind)
   return index < 0 ? order.length : index
+}
+
+/** The server's words without what the line already says, at the line of the field they are about, with a hint. */
+function refusal({ object, place, lineOf }: Loaded, cause: Error): Mistake {
+  const message = cause.message
+    .replace(/^\S+ in version "[^"]+" cannot be handled as an? \S+: strict decoding error: /, '')
+    .replace(/^\S+ "[^"]*" is invalid: /, '')
+  const field = fieldIn(message)
+  const missing = /^namespaces "([^"]+)" not found$/.exec(message)?.[1]
+  const above = field
+    .replaceAll(/\[\d+\]/g, '')
+    .split('.')
+    .slice(0, -1)
+  let hint = ''
+  if (missing) hint = `; add a Namespace ${missing} to the folder`
+  else if (message.startsWith('unknown field'))
+    hint = `; check its spelling and place: kubectl explain ${[object.kind.toLowerCase(), ...above].join('.')}`
+  return {
+    place: field && lineOf ? { file: place.file, line: lineOf(field) } : place,
+    object: describe(object),
+    message: `${message}${hint}`,
+    refused: identity(object),
+  }
 }
 
 export class Applier {
@@ -58,12 +82,28 @@ export class Applier {
       if (tries >= 3) break
       await delay(50)
     }
-    throw new Error(
-      `there is no kind ${object.kind} in ${object.apiVersion}; check the spelling, or add its CustomResourceDefinition`,
-    )
+    throw new Error(unknownKind(object.apiVersion, object.kind, await this.#served()))
   }
 
-  async #pathOf(object: KubeObject): Promise<string> {
+  /** Every kind of the server, as `apiVersion/Kind`. */
+  async #served(): Promise<readonly string[]> {
+    interface Groups {
+      readonly groups: readonly { readonly versions: readonly { readonly groupVersion: string }[] }[]
+    }
+    const { groups } = await this.#client.request<Groups>('GET', '/apis')
+    const versions = ['v1', ...groups.flatMap((group) => group.versions.map((version) => version.groupVersion))]
+    const lists = await Promise.all(
+      versions.map(async (version) => {
+        const path = version.includes('/') ? `/apis/${version}` : `/api/${version}`
+        const list = await this.#client.request<{ resources: { name: string; kind: string }[] }>('GET', path)
+        return list.resources.filter(({ name }) => !name.includes('/')).map(({ kind }) => `${version}/${kind}`)
+      }),
+    )
+    return lists.flat()
+  }
+
+  /** Where the object is on the server. Rejects for an unknown kind, with what to write instead. */
+  async pathOf(object: KubeObject): Promise<string> {
     const kind = await this.#kindOf(object)
     const root = object.apiVersion.includes('/') ? `/apis/${object.apiVersion}` : `/api/${object.apiVersion}`
     const scope = kind.namespaced ? `/namespaces/${object.metadata.namespace ?? 'default'}` : ''
@@ -77,17 +117,18 @@ export class Applier {
     for (const loaded of objects) groups.set(rank(loaded.object), [...(groups.get(rank(loaded.object)) ?? []), loaded])
     for (const [, group] of [...groups].sort((a, b) => a[0] - b[0])) {
       await Promise.all(
-        group.map(async ({ object, place }) => {
+        group.map(async (loaded) => {
+          const { object } = loaded
           try {
             const query = `fieldManager=${manager}&force=true&fieldValidation=Strict`
             await this.#client.request(
               'PATCH',
-              `${await this.#pathOf(object)}?${query}`,
+              `${await this.pathOf(object)}?${query}`,
               object,
               'application/apply-patch+yaml',
             )
           } catch (cause) {
-            mistakes.push({ place, object: describe(object), message: (cause as Error).message })
+            mistakes.push(refusal(loaded, cause as Error))
           }
         }),
       )
@@ -97,7 +138,7 @@ export class Applier {
 
   async remove(object: KubeObject): Promise<void> {
     try {
-      await this.#client.request('DELETE', await this.#pathOf(object))
+      await this.#client.request('DELETE', await this.pathOf(object))
     } catch (cause) {
       if (!(cause instanceof ClientError && cause.status === 404)) throw cause
     }
@@ -109,16 +150,24 @@ export interface FolderState {
   readonly applied: ReadonlyMap<string, Loaded>
 }
 
-/** What to apply and what to delete now that a folder reads like this. A file with a mistake keeps its earlier objects. Pure. */
+/**
+ * What to apply and what to delete now that a folder reads like this. A file with a mistake keeps its earlier objects;
+ * of a file that was written again everything is applied, since somebody may have changed the objects meanwhile. Pure.
+ */
 export function planChanges(
   before: FolderState,
   objects: readonly Loaded[],
   brokenFiles: ReadonlySet<string>,
+  changedFiles: ReadonlySet<string> = new Set(),
 ): { apply: readonly Loaded[]; remove: readonly Loaded[] } {
   const now = new Set(objects.map((loaded) => identity(loaded.object)))
   const apply = objects.filter((loaded) => {
     const earlier = before.applied.get(identity(loaded.object))
-    return !earlier || JSON.stringify(earlier.object) !== JSON.stringify(loaded.object)
+    return (
+      !earlier ||
+      changedFiles.has(loaded.place.file) ||
+      JSON.stringify(earlier.object) !== JSON.stringify(loaded.object)
+    )
   })
   const remove = [...before.applied]
     .filter(([key, loaded]) => !now.has(key) && !brokenFiles.has(loaded.place.file))

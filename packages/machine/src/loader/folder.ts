@@ -1,15 +1,20 @@
 // Keeps the cluster as a folder says: applied at start, and again whenever a file in it changes.
-import { watch } from 'node:fs'
+import { existsSync, watch } from 'node:fs'
 import { relative } from 'node:path'
+import type { KubeObject } from '../api/object.ts'
 import type { ApiClient } from '../client/api.ts'
+import { meaninglessFields } from '../kubelet/meaning.ts'
+import type { Pod } from '../types.ts'
 import { Applier, type FolderState, planChanges } from './apply.ts'
-import { identity, type Loaded, type Mistake, readPath, withoutDuplicates } from './read.ts'
+import { Complaints } from './complaints.ts'
+import { describe, identity, type Loaded, type Mistake, readPath, withoutDuplicates } from './read.ts'
 
 export interface FolderOptions {
   readonly client: ApiClient
   readonly folders: readonly string[]
   readonly warn: (text: string) => void
-  readonly note: (text: string) => void
+  /** What was done; `first` when it was the first time. */
+  readonly note: (text: string, first: boolean) => void
   /** images.yaml of a folder may have changed. */
   readonly onImages: () => void
 }
@@ -19,56 +24,110 @@ export function mistakeText(mistake: Mistake, from: string): string {
   return `${file.startsWith('..') ? mistake.place.file : file}:${mistake.place.line}: ${mistake.object ? `${mistake.object}: ` : ''}${mistake.message}`
 }
 
+function summary(applied: number, deleted: number): string {
+  const count = (number: number): string => `${number} object${number === 1 ? '' : 's'}`
+  const parts = [
+    ...(applied > 0 ? [`applied ${count(applied)}`] : []),
+    ...(deleted > 0 ? [`deleted ${count(deleted)}`] : []),
+  ]
+  return parts.join(', ')
+}
+
+/** The fields of a pod, or of a workload's pod template, that have no meaning here. */
+function ignoredFields(object: KubeObject): readonly string[] {
+  const { spec, metadata } = object as unknown as Pod
+  if (object.kind === 'Pod') return meaninglessFields({ spec, metadata } as Pod)
+  const template = (spec as { template?: { spec?: Pod['spec'] } } | undefined)?.template
+  return template?.spec?.containers ? meaninglessFields({ metadata, spec: template.spec } as Pod) : []
+}
+
+const mistakeKey = ({ place, object, message }: Mistake): string => `${place.file} ${object ?? ''} ${message}`
+
 export class FolderLoader {
   readonly #options: FolderOptions
   readonly #applier: Applier
+  readonly #complaints: Complaints
   #state: FolderState = { applied: new Map() }
+  #texts: ReadonlyMap<string, string> = new Map()
+  #told: ReadonlySet<string> = new Set()
   #busy: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: FolderOptions) {
     this.#options = options
     this.#applier = new Applier(options.client)
+    this.#complaints = new Complaints({
+      client: options.client,
+      pathOf: (object) => this.#applier.pathOf(object),
+      warn: ({ object, place }, message) =>
+        options.warn(mistakeText({ place, object: describe(object), message }, process.cwd())),
+    })
   }
 
   /** Applies what the folders say now; mistakes are reported and leave everything else in force. */
   load(): Promise<void> {
-    this.#busy = this.#busy.then(() => this.#load())
+    this.#busy = this.#busy
+      .then(() => this.#load())
+      .catch((cause: Error) => this.#options.warn(`the folder could not be applied: ${cause.message}`))
     return this.#busy
   }
 
   async #load(): Promise<void> {
+    const gone = this.#options.folders.find((folder) => !existsSync(folder))
+    if (gone) return this.#options.warn(`the folder ${gone} is not there any more; what was applied stays in force`)
     const files = this.#options.folders.flatMap((folder) => readPath(folder))
+    const changed = new Set(files.filter(({ file, text }) => this.#texts.get(file) !== text).map(({ file }) => file))
+    const first = this.#texts.size === 0
     const { objects, mistakes } = withoutDuplicates(files)
     const broken = new Set(mistakes.map((mistake) => mistake.place.file))
-    const changes = planChanges(this.#state, objects, broken)
+    const changes = planChanges(this.#state, objects, broken, changed)
     const refused = await this.#applier.apply(changes.apply, 'wishbone-up')
+    const failed = new Set(refused.map((mistake) => mistake.refused))
     const applied = new Map<string, Loaded>(this.#state.applied)
-    for (const loaded of changes.apply) {
-      const failed = refused.some(
-        (mistake) => mistake.place.file === loaded.place.file && mistake.place.line === loaded.place.line,
-      )
-      if (!failed) applied.set(identity(loaded.object), loaded)
+    // Unchanged objects too: they may stand in another file or line now.
+    for (const loaded of objects) {
+      const key = identity(loaded.object)
+      if (!failed.has(key)) applied.set(key, loaded)
     }
+    let deleted = 0
     for (const loaded of changes.remove) {
       try {
         await this.#applier.remove(loaded.object)
         applied.delete(identity(loaded.object))
+        deleted++
       } catch (cause) {
-        this.#options.warn(`${identity(loaded.object)} could not be deleted: ${(cause as Error).message}`)
+        this.#options.warn(`${describe(loaded.object)} could not be deleted: ${(cause as Error).message}`)
       }
     }
     this.#state = { applied }
-    for (const mistake of [...mistakes, ...refused]) this.#options.warn(mistakeText(mistake, process.cwd()))
-    if (changes.apply.length + changes.remove.length > 0) {
-      const done = changes.apply.length - refused.length
-      this.#options.note(
-        `applied ${done} objects${changes.remove.length > 0 ? `, deleted ${changes.remove.length}` : ''}`,
-      )
+    this.#texts = new Map(files.map(({ file, text }) => [file, text ?? '']))
+    this.#complaints.follow(applied.values())
+    this.#tell([...mistakes, ...refused], changed)
+    this.#tellIgnored(changes.apply.filter(({ object }) => !failed.has(identity(object))))
+    const done = changes.apply.length - refused.length
+    if (done + deleted > 0) this.#options.note(summary(done, deleted), first)
+  }
+
+  /** Each mistake once, and again when its file was written again. */
+  #tell(mistakes: readonly Mistake[], changed: ReadonlySet<string>): void {
+    for (const mistake of mistakes) {
+      if (changed.has(mistake.place.file) || !this.#told.has(mistakeKey(mistake)))
+        this.#options.warn(mistakeText(mistake, process.cwd()))
+    }
+    this.#told = new Set(mistakes.map(mistakeKey))
+  }
+
+  #tellIgnored(objects: readonly Loaded[]): void {
+    for (const { object, place } of objects) {
+      const fields = ignoredFields(object)
+      if (fields.length === 0) continue
+      const message = `these fields have no meaning on this machine and are ignored: ${fields.join(', ')}`
+      this.#options.warn(mistakeText({ place, object: describe(object), message }, process.cwd()))
     }
   }
 
   watch(signal: AbortSignal): void {
+    this.#complaints.start(1_500, signal)
     for (const folder of this.#options.folders) {
       const watcher = watch(folder, { recursive: true }, () => {
         clearTimeout(this.#timer)

@@ -1,7 +1,7 @@
 // A folder's manifests as objects with their places, and every mistake with file, line, object and hint. Pure but for reading files.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { isMap, isScalar, LineCounter, parseAllDocuments } from 'yaml'
+import { isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, type YAMLMap } from 'yaml'
 import type { KubeObject } from '../api/object.ts'
 
 export interface Place {
@@ -12,16 +12,22 @@ export interface Place {
 export interface Loaded {
   readonly object: KubeObject
   readonly place: Place
+  /** The line of a field such as `spec.rules[0].backendRefs`, or of the nearest field above it that is there. */
+  readonly lineOf?: (path: string) => number
 }
 
 export interface Mistake {
   readonly place: Place
   readonly object?: string
   readonly message: string
+  /** The identity of the object that the server refused. */
+  readonly refused?: string
 }
 
 export interface FileContent {
   readonly file: string
+  /** Undefined when it could not be read. */
+  readonly text?: string
   readonly objects: readonly Loaded[]
   readonly mistakes: readonly Mistake[]
 }
@@ -35,10 +41,39 @@ export const describe = (object: KubeObject): string =>
 const shape = 'expected an object with apiVersion, kind and metadata.name'
 
 function hintFor(message: string): string {
+  if (/Flow (sequence|map)/i.test(message)) return ' (a bracket or brace is not closed)'
+  if (/\btabs?\b/i.test(message)) return ' (YAML indents with spaces)'
   if (/implicit keys|Nested mappings|indentation|All mapping items/i.test(message))
     return ' (look at the indentation of this line and the one before)'
-  if (/tab/i.test(message)) return ' (YAML indents with spaces, not tabs)'
   return ''
+}
+
+function fieldPath(path: string): readonly (string | number)[] {
+  return [...path.matchAll(/\[(\d+)\]|\["?([^\]"]+)"?\]|([^.[\]]+)/g)].map(([, index, quoted, name]) =>
+    index === undefined ? (quoted ?? name ?? '') : Number(index),
+  )
+}
+
+/** Where the deepest field of `path` that exists begins: its key where it has one. */
+function startOf(top: YAMLMap, path: readonly (string | number)[]): number {
+  let here: unknown = top
+  let start = top.range?.[0] ?? 0
+  for (const step of path) {
+    if (isMap(here)) {
+      const pair: { key: unknown; value: unknown } | undefined = here.items.find(
+        ({ key }) => (isScalar(key) ? String(key.value) : key) === String(step),
+      )
+      if (!pair) return start
+      if (isNode(pair.key)) start = pair.key.range?.[0] ?? start
+      here = pair.value
+    } else if (isSeq(here) && typeof step === 'number') {
+      const item: unknown = here.items[step]
+      if (!isNode(item)) return start
+      start = (item as Node).range?.[0] ?? start
+      here = item
+    } else return start
+  }
+  return start
 }
 
 /** All objects of one file's text. One broken document does not lose the others of the file. */
@@ -61,9 +96,15 @@ export function readText(text: string, file: string): FileContent {
       mistakes.push({ place, message: shape })
       continue
     }
+    const lineOf = (path: string): number => lineAt(startOf(contents, fieldPath(path)))
     const value = document.toJS() as Partial<KubeObject> & { items?: KubeObject[] }
     if (value.kind === 'List' && Array.isArray(value.items)) {
-      for (const object of value.items) objects.push({ object, place })
+      for (const [index, object] of value.items.entries())
+        objects.push({
+          object,
+          place: { file, line: lineOf(`items[${index}]`) },
+          lineOf: (path) => lineOf(`items[${index}].${path}`),
+        })
       continue
     }
     const missing = [
@@ -72,9 +113,9 @@ export function readText(text: string, file: string): FileContent {
       !value.metadata?.name && 'metadata.name',
     ].filter(Boolean)
     if (missing.length > 0) mistakes.push({ place, message: `${missing.join(', ')} is missing: ${shape}` })
-    else objects.push({ object: value as KubeObject, place })
+    else objects.push({ object: value as KubeObject, place, lineOf })
   }
-  return { file, objects, mistakes }
+  return { file, text, objects, mistakes }
 }
 
 export function manifestFiles(path: string): readonly string[] {

@@ -1,0 +1,42 @@
+// Which fields of a pod this machine cannot give a meaning to. Pure.
+import type { Pod } from '../types.ts'
+
+/** Pod fields that have no meaning here, each named once per pod. Pure. */
+export function meaninglessFields(pod: Pod): readonly string[] {
+  const spec = pod.spec as unknown as Record<string, unknown>
+  const found = [
+    'affinity',
+    'tolerations',
+    'topologySpreadConstraints',
+    'hostPID',
+    'hostIPC',
+    'dnsConfig',
+    'runtimeClassName',
+    'imagePullSecrets',
+    'hostAliases',
+  ].filter(
+    (field) => spec[field] !== undefined && (!Array.isArray(spec[field]) || (spec[field] as unknown[]).length > 0),
+  )
+  if (spec['dnsPolicy'] !== undefined && spec['dnsPolicy'] !== 'ClusterFirst') found.push('dnsPolicy')
+  for (const container of pod.spec.containers as unknown as Record<string, unknown>[]) {
+    const resources_ = container['resources'] as Record<string, unknown> | undefined
+    if (resources_ && Object.keys(resources_).length > 0) found.push('containers[].resources')
+    const security = container['securityContext'] as Record<string, unknown> | undefined
+    for (const field of [
+      'capabilities',
+      'readOnlyRootFilesystem',
+      'privileged',
+      'seccompProfile',
+      'allowPrivilegeEscalation',
+      'runAsNonRoot',
+    ]) {
+      if (security?.[field] !== undefined) found.push(`containers[].securityContext.${field}`)
+    }
+  }
+  for (const volume of pod.spec.volumes ?? []) {
+    const [kind] = Object.keys(volume).filter((field) => field !== 'name')
+    if (kind && !['emptyDir', 'hostPath', 'configMap', 'secret', 'projected', 'downwardAPI'].includes(kind))
+      found.push(`volumes[].${kind}`)
+  }
+  return [...new Set(found)]
+}

@@ -1,0 +1,79 @@
+import { describe, expect, test, vi } from 'vitest'
+import type { KubeObject } from '../api/object.ts'
+import { Complaints, complaintsOf } from './complaints.ts'
+
+const route = (status: object | undefined, spec: object = { parentRefs: [{ name: 'web' }] }): KubeObject =>
+  ({
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: { name: 'r', namespace: 'shop' },
+    spec,
+    ...(status ? { status } : {}),
+  }) as KubeObject
+
+const unresolved = { type: 'ResolvedRefs', status: 'False', reason: 'BackendNotFound', message: 'no Service shop/x' }
+
+describe('complaintsOf', () => {
+  test.each([
+    {
+      name: 'a route that nobody looks at names its parent',
+      object: route(undefined),
+      said: [expect.stringContaining('Gateway shop/web')],
+    },
+    {
+      name: 'a false condition gives its message and reason',
+      object: route({ parents: [{ parentRef: { name: 'web' }, conditions: [unresolved] }] }),
+      said: ['no Service shop/x (ResolvedRefs: BackendNotFound)'],
+    },
+    {
+      name: 'what passes by itself is no complaint',
+      object: route({
+        parents: [
+          { parentRef: { name: 'web' }, conditions: [{ type: 'Programmed', status: 'False', reason: 'Pending' }] },
+        ],
+      }),
+      said: [],
+    },
+    {
+      name: 'a listener is named, and two conditions that say the same are one complaint',
+      object: route(
+        {
+          listeners: [
+            {
+              name: 'https',
+              conditions: [
+                { type: 'Programmed', status: 'False', reason: 'Invalid', message: 'bad certificate' },
+                { type: 'ResolvedRefs', status: 'False', reason: 'InvalidCertificateRef', message: 'bad certificate' },
+              ],
+            },
+          ],
+        },
+        {},
+      ),
+      said: ['listener https: bad certificate (ResolvedRefs: InvalidCertificateRef)'],
+    },
+  ])('$name', ({ object, said }) => expect(complaintsOf(object)).toEqual(said))
+})
+
+test('a complaint is said once it has stood for two looks, and again only after it was gone', async () => {
+  let live = route({ parents: [{ parentRef: { name: 'web' }, conditions: [unresolved] }] })
+  const warn = vi.fn()
+  const complaints = new Complaints({
+    client: { request: async () => live } as never,
+    pathOf: async () => '/x',
+    warn,
+  })
+  complaints.follow([{ object: live, place: { file: 'a.yaml', line: 1 } }])
+  const seen: number[] = []
+  const look = async (): Promise<void> => {
+    await complaints.look()
+    seen.push(warn.mock.calls.length)
+  }
+  for (let count = 0; count < 3; count++) await look()
+  const bad = live
+  live = route({ parents: [{ parentRef: { name: 'web' }, conditions: [] }] })
+  await look()
+  live = bad
+  for (let count = 0; count < 2; count++) await look()
+  expect(seen).toEqual([0, 1, 1, 1, 1, 2])
+})

@@ -1,0 +1,116 @@
+// What the controller found wrong with objects of the folder, told with their file and line. The API server took them; their
+// statuses say that something they name is missing or broken.
+import type { KubeObject } from '../api/object.ts'
+import type { ApiClient } from '../client/api.ts'
+import { describe, type Loaded } from './read.ts'
+
+interface Condition {
+  readonly type: string
+  readonly status: string
+  readonly reason?: string
+  readonly message?: string
+}
+
+interface Reference {
+  readonly kind?: string
+  readonly namespace?: string
+  readonly name: string
+}
+
+interface Watched {
+  readonly spec?: { readonly parentRefs?: readonly Reference[] }
+  readonly status?: {
+    readonly conditions?: readonly Condition[]
+    readonly parents?: readonly { readonly conditions?: readonly Condition[]; readonly parentRef?: Reference }[]
+    readonly listeners?: readonly { readonly name: string; readonly conditions?: readonly Condition[] }[]
+  }
+}
+
+// These are false for good while all is well, or pass by themselves.
+const passing = new Set(['Pending', 'AddressNotAssigned', 'WaypointStarting', 'NoConflicts'])
+
+function saidBy(conditions: readonly Condition[] | undefined, of: string): readonly string[] {
+  return (conditions ?? [])
+    .filter(
+      ({ type, status, reason = '' }) =>
+        (type === 'Conflicted' ? status === 'True' : status === 'False') && !passing.has(reason),
+    )
+    .map(
+      ({ type, status, reason, message }) =>
+        `${of}${message || `condition ${type} is ${status}`}${reason ? ` (${type}: ${reason})` : ''}`,
+    )
+}
+
+/** What an object's status complains of, each a sentence. A route that nobody looks at names its parents. Pure. */
+export function complaintsOf(object: KubeObject): readonly string[] {
+  const { spec, status } = object as unknown as Watched
+  const said = [
+    ...saidBy(status?.conditions, ''),
+    ...(status?.parents ?? []).flatMap(({ conditions }) => saidBy(conditions, '')),
+    ...(status?.listeners ?? []).flatMap(({ name, conditions }) => saidBy(conditions, `listener ${name}: `)),
+  ]
+  const seen = (status?.parents ?? []).map(({ parentRef }) => parentRef?.name)
+  for (const { kind = 'Gateway', namespace = object.metadata.namespace, name } of spec?.parentRefs ?? []) {
+    if (seen.includes(name)) continue
+    said.push(
+      `nothing serves its parent ${kind} ${namespace}/${name}; check that it exists and is of a class of Wishbone`,
+    )
+  }
+  // Several conditions often say the same.
+  return [...new Map(said.map((text) => [text.replace(/ \([^()]*\)$/, ''), text])).values()]
+}
+
+const watched = /^(gateway\.networking\.k8s\.io|security\.istio\.io|wishbone\.dev)\//
+
+export interface ComplaintsOptions {
+  readonly client: ApiClient
+  readonly pathOf: (object: KubeObject) => Promise<string>
+  readonly warn: (loaded: Loaded, message: string) => void
+}
+
+/** Looks at the objects again and again; says each complaint once it has stood for two looks, and again only after it was gone. */
+export class Complaints {
+  readonly #options: ComplaintsOptions
+  #objects: readonly Loaded[] = []
+  #standing = new Map<string, { looks: number; readonly loaded: Loaded; readonly message: string }>()
+
+  constructor(options: ComplaintsOptions) {
+    this.#options = options
+  }
+
+  /** The objects to look at from now on. */
+  follow(objects: Iterable<Loaded>): void {
+    this.#objects = [...objects].filter(({ object }) => watched.test(object.apiVersion))
+  }
+
+  async look(): Promise<void> {
+    const now = new Map<string, { looks: number; readonly loaded: Loaded; readonly message: string }>()
+    for (const loaded of this.#objects) {
+      try {
+        const live = await this.#options.client.request<KubeObject>('GET', await this.#options.pathOf(loaded.object))
+        for (const message of complaintsOf(live)) {
+          const key = `${describe(loaded.object)} ${message}`
+          const looks = (this.#standing.get(key)?.looks ?? 0) + 1
+          now.set(key, { looks, loaded, message })
+          if (looks === 2) this.#options.warn(loaded, message)
+        }
+      } catch {
+        // Deleted meanwhile, or the server is busy: the next look tells.
+      }
+    }
+    this.#standing = now
+  }
+
+  /** Every `periodMs` until the signal. */
+  start(periodMs: number, signal: AbortSignal): void {
+    let busy = false
+    const timer = setInterval(() => {
+      if (busy || this.#objects.length === 0) return
+      busy = true
+      void this.look().finally(() => {
+        busy = false
+      })
+    }, periodMs)
+    signal.addEventListener('abort', () => clearInterval(timer), { once: true })
+  }
+}
