@@ -1,4 +1,5 @@
 import { rmSync, writeFileSync } from 'node:fs'
+import http from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { create } from '@bufbuild/protobuf'
@@ -65,6 +66,19 @@ async function ready(): Promise<void> {
 
 async function debug(path: string): Promise<string> {
   return (await fetch(`http://127.0.0.1:${controller.debugPort}${path}`)).text()
+}
+
+/** Any target, also one that fetch would refuse. */
+function debugRaw(target: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    http
+      .get({ host: '127.0.0.1', port: controller.debugPort, path: target }, async (response) => {
+        let text = ''
+        for await (const chunk of response) text += String(chunk)
+        resolve(text)
+      })
+      .on('error', reject)
+  })
 }
 
 async function channel(): Promise<Awaited<ReturnType<typeof meshChannel>>> {
@@ -190,6 +204,13 @@ describe('the controller', () => {
     const dumps = await Promise.all(['/debug/config', '/debug/clients', '/debug/statuses'].map(debug))
     for (const text of [...dumps, ...log.lines]) expect(text).not.toContain('PRIVATE KEY')
     expect(dumps[0]).toContain('"scopes"')
+  })
+
+  test('answers a target that is no URL', async () => {
+    await start()
+    await ready()
+    expect(await debugRaw('//[')).toContain('Invalid URL')
+    expect(await debug('/debug/config')).toContain('"scopes"')
   })
 
   test('keeps trying while a given authority is broken, and says what is wrong', async () => {

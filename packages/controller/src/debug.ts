@@ -3,6 +3,7 @@
 import http from 'node:http'
 import { createRegistry, fromBinary, toJson } from '@bufbuild/protobuf'
 import { AnySchema } from '@bufbuild/protobuf/wkt'
+import { isLoopback, parseIp } from '@wishbone/core/ip'
 import { l7, security, typeUrls, workload } from '@wishbone/proto'
 import type { Leader } from './leader.ts'
 import type { Resource, Resources } from './model/index.ts'
@@ -28,6 +29,10 @@ const schemas = {
 } as const
 const registry = createRegistry(...Object.values(schemas), AnySchema)
 
+/** The whole mesh's configuration, to which no token was shown here: for operators, who may run commands in this pod. */
+const dumps = new Set(['/debug/clients', '/debug/config', '/debug/statuses'])
+const noAddress = new Uint8Array(4)
+
 type Answer = { readonly status: number; readonly text: string } | { readonly json: unknown }
 
 /** Starts the server; rejects if the port cannot be had. */
@@ -44,13 +49,17 @@ export async function startDebugServer(options: DebugOptions): Promise<AsyncDisp
     '/debug/acknowledged': (query) => ({ json: acknowledged(options, query) }),
   }
   const server = http.createServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, (request, response) => {
-    const url = new URL(request.url ?? '/', 'http://debug')
-    const route = request.method === 'GET' ? routes[url.pathname] : undefined
     let answer: Answer
     try {
-      answer = route?.(url.searchParams) ?? { status: 404, text: `there are:\n${Object.keys(routes).join('\n')}\n` }
+      const url = new URL(request.url ?? '/', 'http://debug')
+      const route = request.method === 'GET' ? routes[url.pathname] : undefined
+      if (dumps.has(url.pathname) && !isLoopback(parseIp(request.socket.remoteAddress ?? '') ?? noAddress))
+        answer = { status: 403, text: 'only from this pod itself; use kubectl port-forward or exec\n' }
+      else
+        answer = route?.(url.searchParams) ?? { status: 404, text: `there are:\n${Object.keys(routes).join('\n')}\n` }
     } catch (cause) {
-      answer = { status: 500, text: `${String(cause)}\n` }
+      const malformed = (cause as { readonly code?: string }).code === 'ERR_INVALID_URL'
+      answer = { status: malformed ? 400 : 500, text: `${String(cause)}\n` }
     }
     const [status, type, body] =
       'json' in answer

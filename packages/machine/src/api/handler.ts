@@ -40,6 +40,9 @@ const version = {
   platform: `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`,
 }
 
+/** An OpenAPI 2 document without definitions, in protobuf: field 1 is `swagger`. */
+const emptyOpenApi2 = '\n\x032.0'
+
 interface Call {
   readonly request: IncomingMessage
   readonly answer: Answer & { readonly warnings: string[] }
@@ -118,6 +121,11 @@ async function answerPath(services: Services, { path, answer, user, request }: C
   if (path.startsWith('/openapi/v3/')) {
     const document = openApiDocument(api.resources, path.slice('/openapi/v3/'.length))
     if (document !== undefined) return sendJson(answer, 200, document)
+  }
+  if (path === '/openapi/v2') {
+    // kubectl asks for it only about kinds that version 3 does not know, and goes on to say that there is no such kind.
+    const type = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+    return sendText(answer, 200, emptyOpenApi2, type)
   }
   const found = discover(api.resources, path.length > 1 ? path.replace(/\/$/, '') : path)
   if (found === undefined) throw noSuchPath()
