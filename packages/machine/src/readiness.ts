@@ -70,7 +70,7 @@ export async function untilSettled(
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const end = Date.now() + patience.allMs
-  let total = -1
+  let total = 0
   let best = 0
   let changed = Date.now()
   while (!signal.aborted) {

@@ -186,6 +186,7 @@ export interface Workload extends KubeObject {
     readonly completions?: number
     readonly parallelism?: number
     readonly backoffLimit?: number
+    readonly revisionHistoryLimit?: number
   }
   readonly status?: Readonly<Record<string, unknown>>
 }

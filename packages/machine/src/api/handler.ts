@@ -124,7 +124,7 @@ async function answerPath(services: Services, { path, answer, user, request }: C
   }
   if (path === '/openapi/v2') {
     // kubectl asks for it only about kinds that version 3 does not know, and goes on to say that there is no such kind.
-    const type = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+    const type = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'
     return sendText(answer, 200, emptyOpenApi2, type)
   }
   const found = discover(api.resources, path.length > 1 ? path.replace(/\/$/, '') : path)

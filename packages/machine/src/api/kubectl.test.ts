@@ -96,6 +96,11 @@ describe.skipIf(missing && process.env.CI !== 'true')('kubectl', () => {
     })
   })
 
+  test('apply of a kind that does not exist says so', { timeout: 30_000 }, async () => {
+    const wrong = await kubectl('apply -f -', 'apiVersion: v1\nkind: ConfgMap\nmetadata: { name: x }\n')
+    expect(wrong.err).toMatch(/no matches for kind "ConfgMap" in version "v1"/)
+  })
+
   test('server-side apply reports conflicts with the manager’s name', { timeout: 30_000 }, async () => {
     const clash = await kubectl('apply --server-side -f -', deployment('three'))
     expect(clash.err).toMatch(/conflict with "kubectl-client-side-apply".*image/)

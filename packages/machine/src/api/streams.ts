@@ -136,6 +136,15 @@ export async function answerExec(
   await serveExecution(execution, socket, { wantsStdin: isTrue(query.get('stdin')), tty })
 }
 
+/** A message such as {"Width":80,"Height":24}; anything else is ignored. */
+function resize(execution: Execution, payload: Buffer): void {
+  try {
+    const { Width, Height } = JSON.parse(payload.toString('utf8')) as { Width?: unknown; Height?: unknown }
+    const valid = (size: unknown): size is number => Number.isInteger(size) && Number(size) > 0 && Number(size) < 65_536
+    if (valid(Width) && valid(Height)) execution.resize?.(Width, Height)
+  } catch {}
+}
+
 async function serveExecution(
   execution: Execution,
   socket: WebSocket,
@@ -148,7 +157,7 @@ async function serveExecution(
     const payload = data.subarray(1)
     if (data[0] === stdinChannel && !execution.stdin.writableEnded) writeSlowly(execution.stdin, payload, socket)
     else if (data[0] === closeChannel && payload[0] === stdinChannel) execution.stdin.end()
-    else if (data[0] === resizeChannel) return
+    else if (data[0] === resizeChannel) resize(execution, payload)
   })
   const outputs = Promise.allSettled([
     pump(execution.stdout, socket, stdoutChannel),

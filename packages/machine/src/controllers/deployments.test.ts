@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Workload } from '../types.ts'
 import { planRollout } from './deployments.ts'
+import { templateHash } from './pods.ts'
 
 const set = (name: string, replicas: number, ready: number): Workload => ({
   apiVersion: 'apps/v1',
@@ -37,4 +38,14 @@ test.each([
   const next = planRollout(wanted, recreate, current, older)
   // Scaling down is the current set's own business when nothing older is left.
   expect(wanted === 0 ? { ...next, current: Math.min(next.current, wanted) } : next).toEqual(plan)
+})
+
+test('a template that kubectl rollout undo sends back has the name it had', () => {
+  const before = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } }
+  const after = {
+    metadata: { creationTimestamp: null, labels: { a: 'b' } },
+    spec: { containers: [{ image: 'i', name: 'c', resources: {} }] },
+  }
+  expect(templateHash(after as never)).toBe(templateHash(before as never))
+  expect(templateHash({ ...before, metadata: { labels: { a: 'c' } } } as never)).not.toBe(templateHash(before as never))
 })

@@ -7,6 +7,10 @@ import { sameFields, templateHash } from './pods.ts'
 
 const number = (set: Workload, field: string): number => Number(set.status?.[field] ?? 0)
 
+/** Kubernetes' annotation that `kubectl rollout history` and `undo` read. */
+const revision = 'deployment.kubernetes.io/revision'
+const revisionOf = (set: Workload): number => Number(set.metadata.annotations?.[revision] ?? 0)
+
 export interface Rollout {
   readonly current: number
   /** By name: how many each older ReplicaSet keeps. */
@@ -49,27 +53,46 @@ export function startDeployments(context: Context): void {
     const current = sets.find((set) => set.metadata.name === `${name}-${hash}`)
     const older = sets.filter((set) => set !== current)
     const wanted = deployment.spec.replicas ?? 1
+    const newest = Math.max(0, ...older.map(revisionOf))
     const plan = planRollout(wanted, deployment.spec.strategy?.type === 'Recreate', current, older)
     if (!current) {
       const labels = { ...deployment.spec.template.metadata?.labels, 'pod-template-hash': hash }
       await client.create(resources.replicaSets, {
         apiVersion: 'apps/v1',
         kind: 'ReplicaSet',
-        metadata: { name: `${name}-${hash}`, namespace, labels, ownerReferences: [controllerReference(deployment)] },
+        metadata: {
+          name: `${name}-${hash}`,
+          namespace,
+          labels,
+          annotations: { [revision]: String(newest + 1) },
+          ownerReferences: [controllerReference(deployment)],
+        },
         spec: {
           replicas: plan.current,
           selector: { matchLabels: { ...deployment.spec.selector?.matchLabels, 'pod-template-hash': hash } },
           template: { ...deployment.spec.template, metadata: { ...deployment.spec.template.metadata, labels } },
         },
       } as Workload)
-    } else if (current.spec.replicas !== plan.current) {
-      await client.patch(resources.replicaSets, namespace, current.metadata.name, { spec: { replicas: plan.current } })
+    } else if (current.spec.replicas !== plan.current || revisionOf(current) <= newest) {
+      // Going back to an older template makes it the newest revision.
+      const number = revisionOf(current) <= newest ? newest + 1 : revisionOf(current)
+      await client.patch(resources.replicaSets, namespace, current.metadata.name, {
+        metadata: { annotations: { [revision]: String(number) } },
+        spec: { replicas: plan.current },
+      })
     }
-    for (const set of older) {
+    const own = current ? revisionOf(current) : 0
+    if (own > newest && deployment.metadata.annotations?.[revision] !== String(own))
+      await client.patch(resources.deployments, namespace, name, {
+        metadata: { annotations: { [revision]: String(own) } },
+      })
+    const kept = deployment.spec.revisionHistoryLimit ?? 10
+    const history = [...older].sort((a, b) => revisionOf(b) - revisionOf(a))
+    for (const [index, set] of history.entries()) {
       const replicas = plan.older[set.metadata.name] ?? 0
       if (set.spec.replicas !== replicas)
         await client.patch(resources.replicaSets, namespace, set.metadata.name, { spec: { replicas } })
-      else if (replicas === 0 && number(set, 'replicas') === 0)
+      else if (index >= kept && replicas === 0 && number(set, 'replicas') === 0)
         await client.remove(resources.replicaSets, namespace, set.metadata.name)
     }
     const sum = (field: string): number => sets.reduce((total, set) => total + number(set, field), 0)

@@ -3,10 +3,22 @@ import { createHash } from 'node:crypto'
 import { controllerReference, randomSuffix } from '../api/object.ts'
 import { type Pod, type PodTemplate, podIsOver, podIsReady, type Workload } from '../types.ts'
 
+/** Without the order of fields and without empty ones, which clients write as they like. */
+function essence(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(essence)
+  if (typeof value !== 'object' || value === null) return value
+  const fields = Object.entries(value)
+    .map(([key, field]) => [key, essence(field)] as const)
+    .filter(([, field]) => field !== null && field !== undefined && JSON.stringify(field) !== '{}')
+  return Object.fromEntries(fields.sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
 /** A short stable name for a template, as Deployments put into the names of their ReplicaSets. */
 export function templateHash(template: PodTemplate): string {
   const letters = 'bcdfghjklmnpqrstvwxz2456789'
-  const digest = createHash('sha256').update(JSON.stringify(template)).digest()
+  const digest = createHash('sha256')
+    .update(JSON.stringify(essence(template)))
+    .digest()
   return [...digest.subarray(0, 9)].map((byte) => letters[byte % letters.length]).join('')
 }
 

@@ -25,6 +25,8 @@ export interface Execution {
   readonly stderr: Readable
   /** The exit status; 128 + signal where a signal ended it. */
   readonly exit: Promise<number>
+  /** The size of the user's terminal; only of an execution with `tty`. */
+  resize?(columns: number, rows: number): void
   kill(): void
 }
 

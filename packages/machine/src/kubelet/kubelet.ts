@@ -16,6 +16,7 @@ import { readLog } from './logs.ts'
 import { meaninglessFields } from './meaning.ts'
 import { type PodHost, PodRunner } from './pod.ts'
 import { signalGroup, startInside } from './process.ts'
+import { resizeTerminal } from './terminal.ts'
 import type { TokenSource } from './volumes.ts'
 
 export interface KubeletOptions {
@@ -209,6 +210,7 @@ export function startKubelet(context: Context, options: KubeletOptions): Kubelet
           child.on('error', () => resolve(126))
           child.on('close', (code, signal) => resolve(code ?? (signal ? 137 : 1)))
         }),
+        resize: (columns, rows) => void (child.pid && tty && resizeTerminal(child.pid, columns, rows)),
         kill: () => void (child.pid && signalGroup(child.pid, 'SIGKILL')),
       }
     },
