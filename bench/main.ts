@@ -1,9 +1,10 @@
 // npm run bench: Wishbone against its peers, in one run on this machine, as ratios.
-//   npm run bench [-- l4 | l7] [--runs 3] [--seconds 4] [--install]
+//   npm run bench [-- l4 | l7 | l7-mesh] [--runs 3] [--seconds 4] [--install]
 // Exit status 1 when a ratio is under its floor, 2 when something is missing.
 import { parseArgs } from 'node:util'
 import { benchL4 } from './l4.ts'
 import { benchL7 } from './l7.ts'
+import { benchL7Mesh } from './l7-mesh.ts'
 import { Missing } from './tools.ts'
 
 const { positionals, values } = parseArgs({
@@ -14,10 +15,11 @@ const { positionals, values } = parseArgs({
     install: { type: 'boolean', default: false },
   },
 })
-const wanted = positionals.length > 0 ? positionals : ['l4', 'l7']
+const wanted = positionals.length > 0 ? positionals : ['l4', 'l7', 'l7-mesh']
 const suites: Readonly<Record<string, (runs: number, seconds: number) => Promise<boolean>>> = {
   l4: benchL4,
   l7: benchL7,
+  'l7-mesh': benchL7Mesh,
 }
 
 let good = true
