@@ -199,6 +199,7 @@ export class Session implements StreamHost, FrameHandler {
   }
 
   frame(type: number, frameFlags: number, streamId: number, payload: Uint8Array): void {
+    if (this.#writer.overflows) throw new H2Error(errorCodes.enhanceYourCalm, 'the peer does not read its answers')
     if (!this.#gotSettings && type !== frameTypes.settings)
       throw new H2Error(errorCodes.protocolError, 'the first frame is not SETTINGS')
     const block = this.#assembler.frame(type, frameFlags, streamId, payload)

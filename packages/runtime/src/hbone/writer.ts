@@ -34,14 +34,17 @@ export class FrameWriter {
     return this.#queuedBytes
   }
 
+  /** More frames wait than an honest peer would leave unread. */
+  get overflows(): boolean {
+    return this.#queue.length > maxQueued
+  }
+
   /** Sends a frame. `borrowed` bytes may be reused by the caller after the call. */
   write(frame: Uint8Array, borrowed: boolean): void {
     if (this.#ending || this.#socket.destroyed) return
     if (this.#busy) {
       this.#queue.push(borrowed ? Buffer.from(frame) : frame)
       this.#queuedBytes += frame.length
-      if (this.#queue.length > maxQueued)
-        this.#socket.destroy(new Error(`the peer does not read: ${maxQueued} frames wait for it`))
       return
     }
     this.#busy = true
