@@ -132,6 +132,7 @@ export async function startController(
         port: settings.xdsPort,
         serveStream,
         createCertificate,
+        log,
       }),
     )
     listening = true

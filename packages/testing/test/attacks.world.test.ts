@@ -162,6 +162,7 @@ test('the controller gives certificates and configuration to those who may have 
   ])
     await logged(cluster, controllers, 'refused a certificate', reason)
   await logged(cluster, controllers, 'refused a client of the configuration stream')
+  await logged(cluster, controllers, 'a request cannot be read')
   for (const pod of controllers) {
     const log = await cluster.logs(pod)
     expect(log).not.toContain(other)

@@ -89,6 +89,7 @@ beforeEach(async () => {
     port: 0,
     serveStream: (call) => clients.serve(call),
     createCertificate: async () => ({ certChain: [] }),
+    log,
   })
   channel = await meshChannel({ address: `https://localhost:${server.port}`, rootCaFile: rootFile })
   publish()

@@ -146,7 +146,7 @@ export class Clients {
       if (ended) return
       // What a client may say before it is known is bounded.
       if (client === undefined) {
-        if (pending.push(message) > 64) fail(grpcStatus.RESOURCE_EXHAUSTED, 'too many requests before authentication')
+        if (pending.push(message) > 16) fail(grpcStatus.RESOURCE_EXHAUSTED, 'too many requests before authentication')
         return
       }
       try {

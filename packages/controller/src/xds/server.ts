@@ -3,12 +3,14 @@ import {
   Server,
   ServerCredentials,
   type ServerUnaryCall,
+  type ServiceDefinition,
   type sendUnaryData,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
 import { ca, discovery } from '@wishbone/proto'
 import { grpcServiceOf } from '@wishbone/runtime/xds'
 import type { CreateCertificate, ServerCertificate } from '../ca/index.ts'
+import { type Log, messageOf } from '../log.ts'
 import type { AdsCall } from './client.ts'
 
 /** TLS whose certificate can be exchanged while connections are open; those keep the one that they began with. */
@@ -37,12 +39,29 @@ export interface GrpcServerOptions {
   readonly port: number
   readonly serveStream: (call: AdsCall) => void
   readonly createCertificate: CreateCertificate
+  readonly log: Log
   /** Connections are asked to come anew after about this time, so that replicas share the load; milliseconds. */
   readonly maxConnectionAgeMs?: number
 }
 
 export interface RunningGrpcServer extends AsyncDisposable {
   readonly port: number
+}
+
+/** The service, whose requests leave a line in the log if they cannot be read; grpc-js answers INTERNAL then. */
+function readable(service: ServiceDefinition, log: Log): ServiceDefinition {
+  const methods = Object.entries(service).map(([name, method]) => {
+    const requestDeserialize = (bytes: Buffer): unknown => {
+      try {
+        return method.requestDeserialize(bytes)
+      } catch (cause) {
+        log.warn('a request cannot be read', { method: method.path, bytes: bytes.length, error: messageOf(cause) })
+        throw cause
+      }
+    }
+    return [name, { ...method, requestDeserialize }]
+  })
+  return Object.fromEntries(methods) as ServiceDefinition
 }
 
 /** Receives up to 64 MiB: a client that reconnects names everything that it holds (ambient wire §2.1). */
@@ -61,7 +80,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
   const streams: UntypedServiceImplementation = {
     deltaAggregatedResources: (call: AdsCall) => options.serveStream(call),
   }
-  server.addService(grpcServiceOf(discovery.AggregatedDiscoveryService), streams)
+  server.addService(readable(grpcServiceOf(discovery.AggregatedDiscoveryService), options.log), streams)
   const certificates: UntypedServiceImplementation = {
     createCertificate: (
       call: ServerUnaryCall<ca.IstioCertificateRequest, unknown>,
@@ -74,7 +93,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
       )
     },
   }
-  server.addService(grpcServiceOf(ca.IstioCertificateService), certificates)
+  server.addService(readable(grpcServiceOf(ca.IstioCertificateService), options.log), certificates)
   const bind = (host: string): Promise<number> =>
     new Promise((resolve, reject) => {
       const address = `${host.includes(':') ? `[${host}]` : host}:${options.port}`
