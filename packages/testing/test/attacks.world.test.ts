@@ -367,7 +367,8 @@ test("the node agent's sockets refuse what they cannot read", async () => {
     nothing: 400,
     wrongTypes: 400,
     prototype: 400,
-    huge: 413,
+    // The answer may come while the rest is still being sent, to which the connection is closed then.
+    huge: expect.toBeOneOf([413, 0]),
     unknownPod: 500,
     traversal: 500,
     otherPath: 404,
@@ -376,6 +377,7 @@ test("the node agent's sockets refuse what they cannot read", async () => {
   })
   for (const [name, { closed }] of Object.entries(zds)) expect([name, closed]).toEqual([name, true])
   await logged(cluster, [agent!], 'a sandbox was refused', 'not JSON')
+  await logged(cluster, [agent!], 'a sandbox was refused', 'too long')
   await logged(cluster, [agent!], 'a connection to the CNI socket is closed')
   await logged(cluster, [agent!], 'ztunnel sent something unexpected')
   await expectAllAlive()
