@@ -167,9 +167,8 @@ export class Session implements StreamHost, FrameHandler {
   fail(code: number, text: string, reason?: MeshError): void {
     if (this.#state === 'closed') return
     const error = reason ?? new MeshError('protocol-error', text, { at: this.#otherEnd })
-    const fields = { peer: this.remoteAddress, code: nameOfCode(code), reason: text }
-    if (code === errorCodes.noError) this.#log?.debug('HBONE session ends', fields)
-    else this.#log?.warn('HBONE session ends', fields)
+    const level = code === errorCodes.noError ? 'debug' : 'warn'
+    this.#log?.[level]('HBONE session ends', { peer: this.remoteAddress, code: nameOfCode(code), reason: text })
     this.write(encodeGoaway(this.lastPeerStream, code, text.slice(0, 200)), false)
     this.#writer.end()
     this.#close(error)
