@@ -166,12 +166,11 @@ export class Session implements StreamHost, FrameHandler {
   /** Ends the session now: GOAWAY with the code and text, every stream fails. */
   fail(code: number, text: string, reason?: MeshError): void {
     if (this.#state === 'closed') return
-    const error = reason ?? new MeshError('protocol-error', text, { at: this.#otherEnd })
     const level = code === errorCodes.noError ? 'debug' : 'warn'
     this.#log?.[level]('HBONE session ends', { peer: this.remoteAddress, code: nameOfCode(code), reason: text })
     this.write(encodeGoaway(this.lastPeerStream, code, text.slice(0, 200)), false)
     this.#writer.end()
-    this.#close(error)
+    this.#close(reason ?? new MeshError('protocol-error', text, { at: this.#otherEnd }))
   }
 
   // What the parser finds.
