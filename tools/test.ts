@@ -78,6 +78,7 @@ const steps: readonly Step[] = [
   },
   { name: 'generated-protobuf', run: protobufIsCurrent },
   { name: 'generated-kinds', run: () => command(process.execPath, ['tools/generate-kinds.ts', '--check']) },
+  { name: 'generated-docs', run: () => command(process.execPath, ['tools/generate-docs.ts', '--check']) },
   { name: 'unit', run: () => vitest('unit') },
   { name: 'namespaces', run: () => vitest('namespaces'), obstacle: namespacesObstacle },
   { name: 'worlds', run: () => vitest('worlds'), obstacle: namespacesObstacle },

@@ -2,23 +2,35 @@
 import { bool, integer, optional, readCommonSettings, readSettings, seconds, text } from '@wishbone/runtime/settings'
 import { defaultSettings, type Settings } from './model/index.ts'
 
-const schema = {
+export const variables = {
+  /** The image of the waypoints and gateways that the controller makes. */
   image: text('PROXY_IMAGE', defaultSettings.image),
+  /** Where those find the controller; by default its Service in its own namespace. */
   discoveryAddress: optional('DISCOVERY_ADDRESS'),
+  /** The network that the cluster's workloads are in. */
   network: text('NETWORK', ''),
   /** `<namespace>/<service account>`, comma-separated: who may ask for the identities of the pods on its node. */
   nodeProxyAccounts: optional('CA_TRUSTED_NODE_ACCOUNTS'),
+  /** Lifetime of a certificate whose requester names none. */
   defaultTtlSeconds: seconds('DEFAULT_WORKLOAD_CERT_TTL', 86_400),
+  /** Longest lifetime that is granted. */
   maxTtlSeconds: seconds('MAX_WORKLOAD_CERT_TTL', 90 * 86_400),
+  /** Lifetime of the controller's own certificate. */
   serverTtlSeconds: seconds('SERVER_CERT_TTL', 86_400),
+  /** How long an automatic waypoint stays after the last route or policy that needs it. */
   automaticWaypointLingerSeconds: seconds(
     'AUTOMATIC_WAYPOINT_LINGER',
     defaultSettings.automaticWaypointLingerMs / 1000,
   ),
+  /** Whether replicas elect the one that writes statuses and Deployments; without, this one writes. */
   leaderElection: bool('LEADER_ELECTION', true),
+  /** The address to listen on; all when empty. */
   listenAddress: text('LISTEN_ADDRESS', ''),
+  /** Configuration and certificates (TLS). */
   xdsPort: integer('XDS_PORT', 15012, { max: 65_535 }),
+  /** Metrics. */
   metricsPort: integer('METRICS_PORT', 15014, { max: 65_535 }),
+  /** Readiness and `/debug`. */
   debugPort: integer('DEBUG_PORT', 8080, { max: 65_535 }),
 } as const
 
@@ -34,7 +46,7 @@ export type ControllerSettings = ReturnType<typeof readControllerSettings>
 /** Throws an error that names every variable that is wrong. */
 export function readControllerSettings(env: Environment) {
   const common = readCommonSettings(env)
-  const own = readSettings(env, schema)
+  const own = readSettings(env, variables)
   const namespace = common.podNamespace
   const accounts = own.nodeProxyAccounts ?? `${namespace}/ztunnel`
   return {

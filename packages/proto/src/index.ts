@@ -7,7 +7,7 @@ export * as workload from './gen/istio/workload/workload_pb.ts'
 export * as zds from './gen/istio/zds/zds_pb.ts'
 export * as l7 from './gen/wishbone/l7/v1/l7_pb.ts'
 
-/** Type URLs of the resources on the ADS stream (spec: ambient wire §2.2, and our own L7 types). */
+/** Type URLs of the resources on the ADS stream (ambient wire §2.2, and our own L7 types). */
 export const typeUrls = {
   address: 'type.googleapis.com/istio.workload.Address',
   authorization: 'type.googleapis.com/istio.security.Authorization',

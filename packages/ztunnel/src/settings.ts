@@ -10,17 +10,28 @@ import {
 } from '@wishbone/runtime/settings'
 import { defaultProxySettings, type ProxySettings } from './proxy/context.ts'
 
-const schema = {
+export const variables = {
+  /** The node agent's socket. */
   zdsPath: text('INPOD_UDS', '/var/run/ztunnel/ztunnel.sock'),
+  /** The network that this node is in. */
   network: text('NETWORK', ''),
+  /** The mark of ztunnel's own packets, which the rules in pods let pass. */
   mark: integer('PACKET_MARK', defaultProxySettings.mark, { min: 1, max: 0xffff_ffff }),
+  /** Whether to listen and connect on IPv6. */
   ipv6: bool('IPV6_ENABLED', true),
+  /** Whether to answer pods' DNS queries. */
   dns: bool('DNS_CAPTURE', true),
+  /** Whether the application sees the client's address: `true` always, `false` never, otherwise where it can be had. */
   keepSource: optional('ENABLE_ORIG_SRC'),
+  /** Whether answers to CONNECT tell the client about the destination. */
   responseBaggage: bool('ENABLE_RESPONSE_BAGGAGE', true),
+  /** The namespace whose Service wins when several have one hostname. */
   preferredNamespace: optional('PREFERED_SERVICE_NAMESPACE'),
+  /** Admin interface, on localhost only. */
   adminPort: integer('ADMIN_PORT', 15_000, { max: 65_535 }),
+  /** Metrics. */
   metricsPort: integer('METRICS_PORT', 15_020, { max: 65_535 }),
+  /** Readiness. */
   readinessPort: integer('READINESS_PORT', 15_021, { max: 65_535 }),
 } as const
 
@@ -39,7 +50,7 @@ export interface ZtunnelSettings {
 /** Throws an Error that names every variable that is wrong. */
 export function readZtunnelSettings(env: Readonly<Record<string, string | undefined>>): ZtunnelSettings {
   const common = readCommonSettings(env)
-  const own = readSettings(env, schema)
+  const own = readSettings(env, variables)
   return {
     common,
     proxy: {

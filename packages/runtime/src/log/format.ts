@@ -1,5 +1,5 @@
 // How a log line looks: JSON (keys level, time, scope, message, then the fields) or tab-separated text.
-// Spec §4.6 fixes both forms; they are what Istio's tools parse.
+// Ambient wire §4.6 fixes both forms; they are what Istio's tools parse.
 import { Secret } from '../secret/index.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'

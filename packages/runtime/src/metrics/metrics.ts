@@ -1,5 +1,5 @@
 // prom-client behind handles that are cheap on a hot path: `labels()` resolves a set of label values once and the
-// handle it returns adds without hashing. Names and labels are the caller's; spec §4.5 lists those that are fixed.
+// handle it returns adds without hashing. Names and labels are the caller's; ambient wire §4.5 lists those that are fixed.
 import {
   collectDefaultMetrics,
   Counter as PromCounter,

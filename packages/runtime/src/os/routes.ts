@@ -35,7 +35,7 @@ function ruleName(rule: FwmarkRule): string {
   return `the IPv${rule.family} rule fwmark 0x${rule.mark.toString(16)}/0x${rule.mask.toString(16)} lookup ${rule.table}`
 }
 
-/** `ip rule add fwmark MARK/MASK pref PRIORITY lookup TABLE` (spec §3.5). */
+/** `ip rule add fwmark MARK/MASK pref PRIORITY lookup TABLE` (ambient wire §3.5). */
 export function addFwmarkRule(nsFd: Namespace, rule: FwmarkRule): void {
   requestRoute(nsFd, {
     type: RTM.newRule,
@@ -126,7 +126,7 @@ function everything(route: LocalRoute): Route {
   return { dst: route.family === 4 ? '0.0.0.0/0' : '::/0', dev: route.dev ?? 'lo', table: route.table, type: 'local' }
 }
 
-/** `ip route add local default dev lo table TABLE`: whatever looks up this table is delivered here (spec §3.5). */
+/** `ip route add local default dev lo table TABLE`: whatever looks up this table is delivered here (ambient wire §3.5). */
 export function addLocalRoute(nsFd: Namespace, route: LocalRoute): void {
   addRoute(nsFd, everything(route))
 }

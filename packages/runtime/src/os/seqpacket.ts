@@ -1,4 +1,4 @@
-// SOCK_SEQPACKET unix sockets with descriptor passing: what ZDS runs on (spec §3.4). Whole packets, in order.
+// SOCK_SEQPACKET unix sockets with descriptor passing: what ZDS runs on (ambient wire §3.4). Whole packets, in order.
 import fs from 'node:fs'
 import { AF_UNIX, encodeUnixAddress } from './address.ts'
 import {

@@ -1,6 +1,6 @@
 // ztunnel's side of ZDS. States: waiting (backoff) → connected (Hello sent; requests are handled one by one, each
 // answered by an Ack) → waiting … until closed. What was added stays in force while there is no connection; after
-// the next SnapshotSent, what the agent did not mention is to be dropped (spec §3.4).
+// the next SnapshotSent, what the agent did not mention is to be dropped (ambient wire §3.4).
 import { backoff, delay } from '../lifecycle/index.ts'
 import type { Logger } from '../log/index.ts'
 import { closeFd, connectSeqpacket, type Packet, type SeqpacketConnection } from '../os/index.ts'

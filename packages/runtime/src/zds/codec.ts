@@ -1,4 +1,4 @@
-// ZDS packets: one protobuf message each. Packets to ztunnel must fit its receive buffer of 1024 bytes (spec §3.4).
+// ZDS packets: one protobuf message each. Packets to ztunnel must fit its receive buffer of 1024 bytes (ambient wire §3.4).
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import { zds } from '@wishbone/proto'
 

@@ -1,5 +1,5 @@
 // The agent's side of one ztunnel connection. States: greeting (waits for Hello) → ready → closed. In ready, requests
-// wait in a queue; one at a time is sent and its Ack awaited, 5 s at most, else the connection is closed (spec §3.4).
+// wait in a queue; one at a time is sent and its Ack awaited, 5 s at most, else the connection is closed (ambient wire §3.4).
 import { closeFd, type Packet, SeqpacketConnection } from '../os/index.ts'
 import { checkHello, decodeAck, encodeRequest, type RequestPayload } from './codec.ts'
 

@@ -1,5 +1,5 @@
 // The node agent's ZDS socket. Several ztunnels may be connected during a rolling update: the latest gets new pods,
-// all of them hear of pods that leave (spec §3.4). What a new connection must be told is the caller's to say.
+// all of them hear of pods that leave (ambient wire §3.4). What a new connection must be told is the caller's to say.
 
 import type { Logger } from '../log/index.ts'
 import { listenSeqpacket, type SeqpacketListener } from '../os/index.ts'

@@ -9,18 +9,26 @@ import {
   text,
 } from '@wishbone/runtime/settings'
 
-const schema = {
+export const variables = {
+  /** HBONE. */
   hbonePort: integer('HBONE_PORT', 15008, { max: 65535 }),
+  /** Metrics. */
   metricsPort: integer('METRICS_PORT', 15020, { max: 65535 }),
+  /** Readiness. */
   readyPort: integer('READY_PORT', 15021, { max: 65535 }),
+  /** Admin interface, on localhost only. */
   adminPort: integer('ADMIN_PORT', 15000, { max: 65535 }),
+  /** The address to listen on; all when empty. */
   listenHost: text('LISTEN_HOST', ''),
   /** Added to the ports of a gateway's listeners when they are opened. */
   portOffset: integer('PORT_OFFSET', 0, { max: 64_000 }),
+  /** Whether each request leaves a line in the log. */
   accessLog: bool('ACCESS_LOG', true),
+  /** The network that this proxy is in. */
   network: text('NETWORK', ''),
   /** A folder of fastify plugins, one file each. */
   pluginsFolder: optional('PLUGINS_FOLDER'),
+  /** Where spans are sent (OTLP over HTTP); no tracing when absent. */
   otlpEndpoint: optional('OTEL_EXPORTER_OTLP_ENDPOINT'),
 } as const
 
@@ -29,5 +37,5 @@ export type Settings = ReturnType<typeof readWaypointSettings>
 /** @throws Error that names every variable that cannot be used. */
 export function readWaypointSettings(env: NodeJS.ProcessEnv) {
   const common: CommonSettings = readCommonSettings(env)
-  return { ...common, ...readSettings(env, schema) }
+  return { ...common, ...readSettings(env, variables) }
 }

@@ -1,4 +1,4 @@
-// Names of the Gateway API features that we implement (conformance §1), sorted as the API asks.
+// Names of the Gateway API features that we implement, sorted as the API asks.
 
 export const gatewayFeatures: readonly string[] = [
   'GRPCRoute',

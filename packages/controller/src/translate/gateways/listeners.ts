@@ -1,5 +1,5 @@
-// The listeners of one Gateway: which are valid, what routes they take, and why not (conformance
-// §4.0, §4.2). HTTP and HTTPS for gateways, HBONE for waypoints.
+// The listeners of one Gateway: which are valid, what routes they take, and why not.
+// HTTP and HTTPS for gateways, HBONE for waypoints.
 import { l7 } from '@wishbone/proto'
 import type { Gateway } from '../../kinds/index.ts'
 import { no, type Verdict, yes } from '../conditions.ts'

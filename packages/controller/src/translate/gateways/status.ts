@@ -1,4 +1,4 @@
-// Statuses of Gateways and GatewayClasses (conformance §4.2). Every condition of ours is always
+// Statuses of Gateways and GatewayClasses. Every condition of ours is always
 // there, at the generation that was translated.
 import type { Gateway, GatewayClass } from '../../kinds/index.ts'
 import type { ListenerStatus, StatusOf } from '../../model/index.ts'

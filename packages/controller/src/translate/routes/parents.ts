@@ -1,5 +1,5 @@
-// The parents of a route: which of them are ours, and whether each takes the route (conformance
-// §4.0 rules 2, 3 and 7; for Services GEP-1426).
+// The parents of a route: which of them are ours, and whether each takes the route
+// (for Services GEP-1426).
 
 import { create } from '@bufbuild/protobuf'
 import { l7, workload } from '@wishbone/proto'

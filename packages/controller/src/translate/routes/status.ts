@@ -1,5 +1,5 @@
 // The status of a route: one entry for each parentRef that is ours, always with Accepted and
-// ResolvedRefs (conformance §4.0 rule 2), and for Services whether a waypoint serves it.
+// ResolvedRefs, and for Services whether a waypoint serves it.
 import type { Condition } from '../../kinds/index.ts'
 import type { ParentStatus, StatusOf } from '../../model/index.ts'
 import { condition, generationOf, no, type Verdict, yes } from '../conditions.ts'

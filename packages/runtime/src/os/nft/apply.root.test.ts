@@ -1,4 +1,4 @@
-// Rulesets in a real kernel: what the rules of spec §3.5 do to packets, and how mistakes are named.
+// Rulesets in a real kernel: what the rules of ambient wire §3.5 do to packets, and how mistakes are named.
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import net from 'node:net'
@@ -233,7 +233,7 @@ describe('applyRules', () => {
   })
 })
 
-describe("the pod's rules (spec §3.5)", () => {
+describe("the pod's rules (ambient wire §3.5)", () => {
   test.each([
     ['10.9.0.1', '10.9.0.2'],
     ['fd09::1', 'fd09::2'],
