@@ -1,6 +1,2 @@
-// The waypoint as a library, for tests and benchmarks; main.ts is the program.
-
+// What a filter of one's own may use of the waypoint: the types of `request.wishbone`. main.ts is the program.
 export type { RequestContext } from './pipeline/context.ts'
-export { applyStaticConfig, parseStaticConfig } from './program/static-config.ts'
-export { ResourceStore } from './state/store.ts'
-export { Waypoint, type WaypointOptions } from './waypoint.ts'
