@@ -4,7 +4,8 @@ import { MeshState } from '@wishbone/core/mesh'
 import { l7, workload } from '@wishbone/proto'
 import { createLogger } from '@wishbone/runtime/log'
 import { createMetrics, type Metrics } from '@wishbone/runtime/metrics'
-import { ResourceStore, Waypoint, type WaypointOptions } from '../src/index.ts'
+import { ResourceStore } from '../src/state/store.ts'
+import { Waypoint, type WaypointOptions } from '../src/waypoint.ts'
 
 export type RouteInit = MessageInitShape<typeof l7.RouteSchema>
 
