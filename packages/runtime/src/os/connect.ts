@@ -15,6 +15,8 @@ export interface ConnectOptions {
   readonly mark?: number | undefined
   /** Appear to come from this address, which need not be local (IP_TRANSPARENT). */
   readonly sourceIp?: string | undefined
+  /** With `sourceIp`: from this port. EADDRINUSE or EADDRNOTAVAIL when it cannot be had. */
+  readonly sourcePort?: number | undefined
   readonly timeoutMs: number
   readonly signal?: AbortSignal | undefined
   /** node:net's way to read into a buffer of the caller's instead of the stream. */
@@ -30,6 +32,7 @@ export async function connectIn(nsFd: number | undefined, options: ConnectOption
     mark: options.mark,
     transparent: sourceIp !== undefined,
     bindIp: sourceIp,
+    bindPort: options.sourcePort,
   })
   let socket: net.Socket
   try {

@@ -41,6 +41,8 @@ export interface UdpOptions extends CommonOptions {
 export interface SocketOptions extends CommonOptions {
   /** Local address; with `transparent` also one that is not the namespace's own. */
   readonly bindIp?: string | undefined
+  /** With `bindIp`: this local port; otherwise the kernel's choice at connect. */
+  readonly bindPort?: number | undefined
   readonly transparent?: boolean | undefined
   /** TCP keepalive 180/180/9; default true. */
   readonly keepAlive?: boolean | undefined
@@ -121,7 +123,14 @@ export function socketIn(nsFd: number | undefined, family: 4 | 6, options: Socke
     setMark(fd, options.mark)
     if (options.keepAlive !== false) setKeepAlive(fd)
     if (options.transparent) setTransparent(fd, family)
-    if (options.bindIp !== undefined) {
+    if (options.bindIp !== undefined && options.bindPort !== undefined) {
+      setOption(fd, SOL_SOCKET, 2, 1, 'SO_REUSEADDR')
+      bindSocket(
+        fd,
+        encodeAddress(options.bindIp, options.bindPort),
+        `source ${options.bindIp} port ${options.bindPort}`,
+      )
+    } else if (options.bindIp !== undefined) {
       // The port is chosen at connect, when the whole 4-tuple is known: no 28k limit per source address.
       setOption(fd, SOL_IP, 24, 1, 'IP_BIND_ADDRESS_NO_PORT')
       bindSocket(fd, encodeAddress(options.bindIp, 0), `source address ${options.bindIp}`)

@@ -11,6 +11,7 @@ import type { ProxyContext } from './context.ts'
 export interface DialOptions {
   readonly nsFd: number
   readonly sourceIp?: string | undefined
+  readonly sourcePort?: number | undefined
   readonly signal: AbortSignal
 }
 
@@ -22,6 +23,7 @@ export async function dial(context: ProxyContext, target: SocketAddress, options
       ...target,
       mark,
       sourceIp: options.sourceIp,
+      sourcePort: options.sourcePort,
       timeoutMs: connectTimeoutMs,
       signal: options.signal,
     })

@@ -99,7 +99,7 @@ async function serveRequest(pod: PodScope, request: ConnectRequest): Promise<voi
   pod.add(connection, { facts, port: accepted.upstream.port })
   try {
     const signal = AbortSignal.any([abort.signal, request.signal])
-    const application = await connectApplication(pod, accepted, facts, signal)
+    const application = await connectApplication(pod, accepted, facts, signal, clientPortOf(request, peerIp))
     try {
       const tunnel = request.accept(context.settings.responseBaggage ? baggageHeader(facts.local) : {})
       await connection.follow(pipeSocket(tunnel, application), 'received')
@@ -130,6 +130,12 @@ function sourceOf(pod: PodScope, request: ConnectRequest, peerIp: string): Workl
   const same =
     found.namespace === request.peer.namespace && (found.serviceAccount || 'default') === request.peer.serviceAccount
   return same ? found : undefined
+}
+
+/** The port of the client's own connection, where the client's proxy says it; a waypoint's word is about somebody else's. */
+function clientPortOf(request: ConnectRequest, peerIp: string): number | undefined {
+  const client = parseForwarded(request.headers[headerNames.forwarded] ?? '').for
+  return client !== undefined && client.ip === peerIp && client.port >= 1024 ? client.port : undefined
 }
 
 /** The service that was meant, for telemetry: the one that the client names if we belong to it, else one that has the port. */

@@ -30,12 +30,17 @@ export async function admit(pod: PodScope, facts: InboundFacts): Promise<Accepte
   return decision
 }
 
-/** Connects to the application with the client's address, as far as that can be had (ambient wire §1.4). */
+/**
+ * Connects to the application with the client's address, as far as that can be had (ambient wire §1.4), and with the port that
+ * the client's own connection has where it is known: a port at random could be that of a connection which the client opened
+ * before the pod was captured, and whose packets would then be taken for those of this one.
+ */
 export async function connectApplication(
   pod: PodScope,
   accepted: Accepted,
   facts: InboundFacts,
   signal: AbortSignal,
+  clientPort?: number,
 ): Promise<net.Socket> {
   const { settings } = pod.context
   const { upstream } = accepted
@@ -43,6 +48,14 @@ export async function connectApplication(
     settings.sourceAddress !== 'never' && facts.peerIp !== upstream.ip && sameFamily(facts.peerIp, upstream.ip)
   const options = { nsFd: pod.nsFd, signal }
   if (!keep) return dial(pod.context, upstream, options)
+  if (clientPort !== undefined) {
+    try {
+      return await dial(pod.context, upstream, { ...options, sourceIp: facts.peerIp, sourcePort: clientPort })
+    } catch (cause) {
+      const taken = cause instanceof MeshError ? (cause.cause as NodeJS.ErrnoException | undefined)?.code : undefined
+      if (taken !== 'EADDRINUSE' && taken !== 'EADDRNOTAVAIL' && taken !== 'EPERM' && taken !== 'EACCES') throw cause
+    }
+  }
   try {
     return await dial(pod.context, upstream, { ...options, sourceIp: facts.peerIp })
   } catch (cause) {
