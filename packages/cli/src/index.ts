@@ -1,6 +1,6 @@
 // What other packages may use of the command line: the client and the functions behind its verbs.
 export { type ExecResult, exec } from './kube/channels.ts'
-export { createKubeClient, type KindName, type KubeClient, KubeError, type KubeObject } from './kube/client.ts'
+export { createKubeClient, type KindName, type KubeClient } from './kube/client.ts'
 export { readKubeConfig } from './kube/config.ts'
-export { applyObject, deleteObject, getObject, listObjects, parseObjects, readManifests } from './kube/objects.ts'
+export { applyObject, deleteObject, getObject, listObjects } from './kube/objects.ts'
 export { createProgress, narrate, systemManifests } from './verbs/up.ts'

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // The wishbone command: one verb a file under verbs/.
 import { readFileSync } from 'node:fs'
+import { KubeError } from '@wishbone/runtime/kube'
 import { Command } from 'commander'
-import { KubeError } from './kube/client.ts'
 import { apply } from './verbs/apply.ts'
 import { UsageError } from './verbs/context.ts'
 import { remove } from './verbs/delete.ts'

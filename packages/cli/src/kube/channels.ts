@@ -1,6 +1,8 @@
 // exec and port-forward over Kubernetes' WebSocket channel protocol: the first byte of each message is its channel.
+
+import { KubeError } from '@wishbone/runtime/kube'
 import WebSocket from 'ws'
-import { type KubeClient, KubeError, tlsOptions } from './client.ts'
+import { type KubeClient, tlsOptions } from './client.ts'
 
 export interface ExecResult {
   /** The command's exit status. */

@@ -1,25 +1,11 @@
-// A small Kubernetes client for people's commands: requests, the names of kinds, watches. Not for the controllers,
+// A small Kubernetes client for people's commands: requests and the names of kinds. Not for the controllers,
 // which keep a cache; this one asks the server each time.
 
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
+import { text } from 'node:stream/consumers'
+import { KubeError, resourcePath } from '@wishbone/runtime/kube'
 import type { KubeConfig } from './config.ts'
-
-export interface KubeObject {
-  readonly apiVersion: string
-  readonly kind: string
-  readonly metadata: {
-    readonly name: string
-    readonly namespace?: string
-    readonly uid?: string
-    readonly resourceVersion?: string
-    readonly generation?: number
-    readonly creationTimestamp?: string
-    readonly labels?: Readonly<Record<string, string>>
-    readonly annotations?: Readonly<Record<string, string>>
-  }
-  readonly [field: string]: unknown
-}
 
 /** What the server calls a kind: `plural` in paths, and whether it lives in namespaces. */
 export interface KindName {
@@ -29,18 +15,6 @@ export interface KindName {
   readonly singular: string
   readonly shortNames: readonly string[]
   readonly namespaced: boolean
-}
-
-/** The server's answer was an error; `status` is the HTTP status, `reason` Kubernetes' reason word. */
-export class KubeError extends Error {
-  readonly status: number
-  readonly reason: string
-  constructor(status: number, reason: string, message: string) {
-    super(message)
-    this.name = 'KubeError'
-    this.status = status
-    this.reason = reason
-  }
 }
 
 export interface KubeResponse {
@@ -53,7 +27,7 @@ export interface KubeClient {
   readonly config: KubeConfig
   /** One request; rejects with KubeError for every status from 400. `accept` is what the answer shall be, JSON by default. */
   request(method: string, path: string, body?: unknown, contentType?: string, accept?: string): Promise<KubeResponse>
-  /** The body as it arrives: watches and followed logs. */
+  /** The body as it arrives: followed logs. */
   stream(path: string): Promise<IncomingMessage>
   kinds(): Promise<readonly KindName[]>
   /** By plural, singular, short name or kind, in any case, with or without `.group`; KubeError 404 otherwise. */
@@ -70,15 +44,6 @@ function errorOf(response: KubeResponse): KubeError {
   } catch {
     return new KubeError(response.status, 'Unknown', response.body || `the API server answered ${response.status}`)
   }
-}
-
-function readAll(message: IncomingMessage): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    message.on('data', (chunk: Buffer) => chunks.push(chunk))
-    message.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')))
-    message.on('error', reject)
-  })
 }
 
 /** Credentials and authority as node:https wants them. */
@@ -127,7 +92,7 @@ export function createKubeClient(config: KubeConfig): KubeClient {
   const request: KubeClient['request'] = async (method, path, body, contentType, accept) => {
     const bytes = body === undefined ? undefined : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
     const message = await open(method, path, bytes, contentType, accept)
-    const response = { status: message.statusCode ?? 0, body: await readAll(message), headers: message.headers }
+    const response = { status: message.statusCode ?? 0, body: await text(message), headers: message.headers }
     if (response.status >= 400) throw errorOf(response)
     return response
   }
@@ -172,7 +137,7 @@ export function createKubeClient(config: KubeConfig): KubeClient {
     async stream(path) {
       const message = await open('GET', path)
       if ((message.statusCode ?? 0) >= 400) {
-        throw errorOf({ status: message.statusCode ?? 0, body: await readAll(message), headers: message.headers })
+        throw errorOf({ status: message.statusCode ?? 0, body: await text(message), headers: message.headers })
       }
       return message
     },
@@ -208,11 +173,7 @@ export function createKubeClient(config: KubeConfig): KubeClient {
         `the server doesn't know the kind ${object.kind} of ${object.apiVersion}; is its CustomResourceDefinition installed?`,
       )
     },
-    pathOf(kind, namespace, name) {
-      const root = kind.apiVersion === 'v1' ? '/api/v1' : `/apis/${kind.apiVersion}`
-      const scope = kind.namespaced && namespace ? `/namespaces/${encodeURIComponent(namespace)}` : ''
-      return `${root}${scope}/${kind.plural}${name ? `/${encodeURIComponent(name)}` : ''}`
-    },
+    pathOf: (kind, namespace, name) => resourcePath(kind, namespace || undefined, name || undefined),
     close: () => agent.destroy(),
   }
   return client

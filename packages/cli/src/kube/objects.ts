@@ -1,82 +1,6 @@
-// What the commands do with objects: read them from files, apply, list, delete, wait.
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
-import { isMap, LineCounter, parseAllDocuments } from 'yaml'
-import { type KindName, type KubeClient, KubeError, type KubeObject } from './client.ts'
-
-/** Where in the user's files an object or a mistake is. */
-export interface Place {
-  readonly file: string
-  readonly line: number
-}
-
-export interface ReadObject {
-  readonly object: KubeObject
-  readonly place: Place
-}
-
-export interface Mistake {
-  readonly place: Place
-  readonly message: string
-}
-
-/** All objects of YAML (or JSON) text, and what could not be read; never throws. */
-export function parseObjects(
-  text: string,
-  file: string,
-): { objects: readonly ReadObject[]; mistakes: readonly Mistake[] } {
-  const objects: ReadObject[] = []
-  const mistakes: Mistake[] = []
-  const lines = new LineCounter()
-  for (const document of parseAllDocuments(text, { lineCounter: lines })) {
-    const lineAt = (offset: number | undefined): number => (offset === undefined ? 1 : lines.linePos(offset).line)
-    const [error] = document.errors
-    if (error) {
-      mistakes.push({
-        place: { file, line: lineAt(error.pos[0]) },
-        message: error.message.split('\n')[0] ?? 'syntax error',
-      })
-      continue
-    }
-    if (document.contents === null) continue
-    const place = { file, line: lineAt(document.contents.range?.[0]) }
-    if (!isMap(document.contents)) {
-      mistakes.push({ place, message: 'expected an object with apiVersion, kind and metadata' })
-      continue
-    }
-    const value = document.toJS() as Partial<KubeObject> & { items?: KubeObject[] }
-    if (value.kind === 'List' && Array.isArray(value.items)) {
-      for (const object of value.items) objects.push({ object, place })
-      continue
-    }
-    if (!value.apiVersion || !value.kind || !value.metadata?.name) {
-      const missing = [
-        !value.apiVersion && 'apiVersion',
-        !value.kind && 'kind',
-        !value.metadata?.name && 'metadata.name',
-      ]
-      mistakes.push({ place, message: `the object has no ${missing.filter(Boolean).join(', ')}` })
-      continue
-    }
-    objects.push({ object: value as KubeObject, place })
-  }
-  return { objects, mistakes }
-}
-
-/** Every .yaml, .yml and .json file of a folder (not images.yaml, which is no object), sorted; or the one file named. */
-export function manifestFiles(path: string): readonly string[] {
-  if (!existsSync(path)) throw new Error(`there is no file or folder ${path}`)
-  if (!statSync(path).isDirectory()) return [path]
-  return readdirSync(path, { recursive: true, encoding: 'utf8' })
-    .filter((name) => /\.(ya?ml|json)$/.test(name) && !/(^|\/)images\.yaml$/.test(name))
-    .sort()
-    .map((name) => join(path, name))
-}
-
-export function readManifests(path: string): { objects: readonly ReadObject[]; mistakes: readonly Mistake[] } {
-  const read = manifestFiles(path).map((file) => parseObjects(readFileSync(file, 'utf8'), file))
-  return { objects: read.flatMap((part) => part.objects), mistakes: read.flatMap((part) => part.mistakes) }
-}
+// What the commands do with objects: apply, list, get, delete.
+import { isStatus, type KubeObject } from '@wishbone/runtime/kube'
+import type { KindName, KubeClient } from './client.ts'
 
 /** `kind/name` with its namespace, as messages name an object. */
 export function refOf(object: KubeObject): string {
@@ -99,7 +23,7 @@ export async function applyObject(
   const before = await client.request('GET', path).then(
     (response) => JSON.parse(response.body) as KubeObject,
     (cause: unknown) => {
-      if (cause instanceof KubeError && cause.status === 404) return undefined
+      if (isStatus(cause, 404)) return undefined
       throw cause
     },
   )
@@ -117,7 +41,7 @@ export async function deleteObject(client: KubeClient, object: KubeObject): Prom
     await client.request('DELETE', path)
     return true
   } catch (cause) {
-    if (cause instanceof KubeError && cause.status === 404) return false
+    if (isStatus(cause, 404)) return false
     throw cause
   }
 }

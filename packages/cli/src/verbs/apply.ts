@@ -1,5 +1,7 @@
 // wishbone apply -f PATH: every object that can be applied is, every mistake is named with its file and line.
-import { applyObject, parseObjects, readManifests, refOf } from '../kube/objects.ts'
+import { existsSync } from 'node:fs'
+import { type FileContent, readPath, readText } from '@wishbone/runtime/manifests'
+import { applyObject, refOf } from '../kube/objects.ts'
 import { type ClusterOptions, connectCluster, print, UsageError } from './context.ts'
 
 async function readInput(): Promise<string> {
@@ -8,9 +10,12 @@ async function readInput(): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** Reads `-` (standard input), a file or a folder. */
-export async function readFrom(path: string): Promise<ReturnType<typeof readManifests>> {
-  return path === '-' ? parseObjects(await readInput(), '<stdin>') : readManifests(path)
+/** Reads `-` (standard input), a file or a folder; UsageError when there is none. */
+export async function readFrom(path: string): Promise<Pick<FileContent, 'objects' | 'mistakes'>> {
+  if (path === '-') return readText(await readInput(), '<stdin>')
+  if (!existsSync(path)) throw new UsageError(`there is no file or folder ${path}`)
+  const files = readPath(path)
+  return { objects: files.flatMap((file) => file.objects), mistakes: files.flatMap((file) => file.mistakes) }
 }
 
 export async function apply(options: ClusterOptions & { readonly filename: readonly string[] }): Promise<void> {

@@ -1,6 +1,8 @@
 // wishbone get KIND [NAME...]: what the server has, as its table, or as YAML or JSON.
+
+import type { KubeObject } from '@wishbone/runtime/kube'
 import { stringify } from 'yaml'
-import type { KindName, KubeClient, KubeObject } from '../kube/client.ts'
+import type { KindName, KubeClient } from '../kube/client.ts'
 import { getObject, listObjects, tableOf } from '../kube/objects.ts'
 import { type ClusterOptions, connectCluster, print, printTable, UsageError } from './context.ts'
 

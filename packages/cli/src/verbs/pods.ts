@@ -1,7 +1,8 @@
 // wishbone logs, exec and port-forward: a pod's output, a command in it, a local port to it.
 import { createServer } from 'node:net'
+import type { KubeObject } from '@wishbone/runtime/kube'
 import { exec, forwardConnection } from '../kube/channels.ts'
-import type { KubeClient, KubeObject } from '../kube/client.ts'
+import type { KubeClient } from '../kube/client.ts'
 import { getObject, listObjects } from '../kube/objects.ts'
 import { type ClusterOptions, connectCluster, print, UsageError } from './context.ts'
 

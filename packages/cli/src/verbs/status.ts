@@ -1,5 +1,6 @@
 // wishbone status: the mesh in one look: its programs, who is enrolled, gateways and routes that need attention.
-import type { KubeClient, KubeObject } from '../kube/client.ts'
+import type { KubeObject } from '@wishbone/runtime/kube'
+import type { KubeClient } from '../kube/client.ts'
 import { listObjects } from '../kube/objects.ts'
 import { type ClusterOptions, connectCluster, print, printTable } from './context.ts'
 import { stateOf } from './get.ts'

@@ -1,36 +1,18 @@
 // How the machine's own parts (kubelet, controllers, loader) talk to the API server: plain HTTP on its admin socket,
 // as clients like any other.
 import { Agent, type IncomingMessage, request } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { isStatus, KubeError, type ResourceKind, resourcePath } from '@wishbone/runtime/kube'
 import type { KubeObject } from '../api/object.ts'
 import { socketPath as short } from '../socket-path.ts'
 
-/** The server's answer was an error. */
-export class ClientError extends Error {
-  readonly status: number
-  readonly reason: string
-  readonly body: unknown
-  constructor(status: number, reason: string, message: string, body: unknown) {
-    super(message)
-    this.status = status
-    this.reason = reason
-    this.body = body
-  }
-}
-
-export interface Resource {
-  readonly apiVersion: string
-  readonly kind: string
-  readonly plural: string
-  readonly namespaced: boolean
-}
-
-const core = (kind: string, plural: string, namespaced = true): Resource => ({
+const core = (kind: string, plural: string, namespaced = true): ResourceKind => ({
   apiVersion: 'v1',
   kind,
   plural,
   namespaced,
 })
-const apps = (kind: string, plural: string): Resource => ({ apiVersion: 'apps/v1', kind, plural, namespaced: true })
+const apps = (kind: string, plural: string): ResourceKind => ({ apiVersion: 'apps/v1', kind, plural, namespaced: true })
 
 /** The kinds that the machine itself works with. */
 export const resources = {
@@ -53,13 +35,7 @@ export const resources = {
   statefulSets: apps('StatefulSet', 'statefulsets'),
   daemonSets: apps('DaemonSet', 'daemonsets'),
   jobs: { apiVersion: 'batch/v1', kind: 'Job', plural: 'jobs', namespaced: true },
-} as const satisfies Record<string, Resource>
-
-export function pathOf(resource: Resource, namespace?: string, name?: string, subresource?: string): string {
-  const root = resource.apiVersion === 'v1' ? '/api/v1' : `/apis/${resource.apiVersion}`
-  const scope = resource.namespaced && namespace ? `/namespaces/${namespace}` : ''
-  return `${root}${scope}/${resource.plural}${name ? `/${encodeURIComponent(name)}` : ''}${subresource ? `/${subresource}` : ''}`
-}
+} as const satisfies Record<string, ResourceKind>
 
 export interface WatchEvent<T> {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'
@@ -68,28 +44,19 @@ export interface WatchEvent<T> {
 
 export interface ApiClient {
   request<T>(method: string, path: string, body?: unknown, contentType?: string): Promise<T>
-  get<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string): Promise<T | undefined>
-  create<T extends KubeObject>(resource: Resource, object: KubeObject): Promise<T>
+  get<T extends KubeObject>(resource: ResourceKind, namespace: string | undefined, name: string): Promise<T | undefined>
+  create<T extends KubeObject>(resource: ResourceKind, object: KubeObject): Promise<T>
   /** JSON merge patch, on the object or on its status. */
   patch<T extends KubeObject>(
-    resource: Resource,
+    resource: ResourceKind,
     namespace: string | undefined,
     name: string,
     patch: unknown,
     subresource?: string,
   ): Promise<T>
   /** Not there any more is fine. */
-  remove(resource: Resource, namespace: string | undefined, name: string, graceSeconds?: number): Promise<void>
+  remove(resource: ResourceKind, namespace: string | undefined, name: string, graceSeconds?: number): Promise<void>
   watch<T>(path: string, onEvent: (event: WatchEvent<T>) => void, signal: AbortSignal): Promise<void>
-}
-
-function readAll(message: IncomingMessage): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    message.on('data', (chunk: Buffer) => chunks.push(chunk))
-    message.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')))
-    message.on('error', reject)
-  })
 }
 
 export function createApiClient(socketPath: string): ApiClient {
@@ -120,12 +87,12 @@ export function createApiClient(socketPath: string): ApiClient {
       message.end(body)
     })
 
-  const failure = (status: number, text: string): ClientError => {
+  const failure = (status: number, body: string): KubeError => {
     try {
-      const parsed = JSON.parse(text) as { reason?: string; message?: string }
-      return new ClientError(status, parsed.reason ?? 'Unknown', parsed.message ?? text, parsed)
+      const parsed = JSON.parse(body) as { reason?: string; message?: string }
+      return new KubeError(status, parsed.reason ?? 'Unknown', parsed.message ?? body)
     } catch {
-      return new ClientError(status, 'Unknown', text || `status ${status}`, undefined)
+      return new KubeError(status, 'Unknown', body || `status ${status}`)
     }
   }
 
@@ -141,33 +108,33 @@ export function createApiClient(socketPath: string): ApiClient {
       body === undefined ? undefined : Buffer.from(JSON.stringify(body)),
       contentType,
     )
-    const text = await readAll(message)
-    if ((message.statusCode ?? 0) >= 400) throw failure(message.statusCode ?? 0, text)
-    return JSON.parse(text) as T
+    const answer = await text(message)
+    if ((message.statusCode ?? 0) >= 400) throw failure(message.statusCode ?? 0, answer)
+    return JSON.parse(answer) as T
   }
 
   const unlessGone = async <T>(work: Promise<T>): Promise<T | undefined> => {
     try {
       return await work
     } catch (cause) {
-      if (cause instanceof ClientError && cause.status === 404) return undefined
+      if (isStatus(cause, 404)) return undefined
       throw cause
     }
   }
 
   return {
     request: send,
-    get: (resource, namespace, name) => unlessGone(send('GET', pathOf(resource, namespace, name))),
-    create: (resource, object) => send('POST', pathOf(resource, object.metadata.namespace), object),
+    get: (resource, namespace, name) => unlessGone(send('GET', resourcePath(resource, namespace, name))),
+    create: (resource, object) => send('POST', resourcePath(resource, object.metadata.namespace), object),
     patch: (resource, namespace, name, patch, subresource) =>
-      send('PATCH', pathOf(resource, namespace, name, subresource), patch, 'application/merge-patch+json'),
+      send('PATCH', resourcePath(resource, namespace, name, subresource), patch, 'application/merge-patch+json'),
     async remove(resource, namespace, name, graceSeconds) {
       const query = graceSeconds === undefined ? '' : `?gracePeriodSeconds=${graceSeconds}`
-      await unlessGone(send('DELETE', `${pathOf(resource, namespace, name)}${query}`))
+      await unlessGone(send('DELETE', `${resourcePath(resource, namespace, name)}${query}`))
     },
     async watch<T>(path: string, onEvent: (event: WatchEvent<T>) => void, signal: AbortSignal) {
       const message = await open('GET', path, undefined, '', signal)
-      if ((message.statusCode ?? 0) >= 400) throw failure(message.statusCode ?? 0, await readAll(message))
+      if ((message.statusCode ?? 0) >= 400) throw failure(message.statusCode ?? 0, await text(message))
       message.setEncoding('utf8')
       let rest = ''
       for await (const chunk of message) {

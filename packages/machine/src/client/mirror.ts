@@ -1,7 +1,8 @@
 // A live copy of all objects of one kind, by list and watch.
 import { setTimeout as delay } from 'node:timers/promises'
+import { KubeError, type ResourceKind, resourcePath } from '@wishbone/runtime/kube'
 import type { KubeObject } from '../api/object.ts'
-import { type ApiClient, ClientError, pathOf, type Resource } from './api.ts'
+import type { ApiClient } from './api.ts'
 
 export interface Mirror<T extends KubeObject> {
   get(namespace: string | undefined, name: string): T | undefined
@@ -16,7 +17,7 @@ const keyOf = (object: KubeObject): string => `${object.metadata.namespace ?? ''
 
 export function startMirror<T extends KubeObject>(
   client: ApiClient,
-  resource: Resource,
+  resource: ResourceKind,
   signal: AbortSignal,
 ): Mirror<T> {
   const objects = new Map<string, T>()
@@ -35,18 +36,21 @@ export function startMirror<T extends KubeObject>(
   const whole = (object: T): T => ({ ...object, apiVersion: resource.apiVersion, kind: resource.kind })
 
   const follow = async (): Promise<void> => {
-    const list = await client.request<{ metadata: { resourceVersion: string }; items: T[] }>('GET', pathOf(resource))
+    const list = await client.request<{ metadata: { resourceVersion: string }; items: T[] }>(
+      'GET',
+      resourcePath(resource),
+    )
     const seen = new Set(list.items.map(keyOf))
     for (const item of list.items) change(keyOf(item), whole(item))
     for (const key of [...objects.keys()]) if (!seen.has(key)) change(key, undefined)
     markSynced()
     let version = list.metadata.resourceVersion
     while (!signal.aborted) {
-      const path = `${pathOf(resource)}?watch=true&allowWatchBookmarks=true&resourceVersion=${version}`
+      const path = `${resourcePath(resource)}?watch=true&allowWatchBookmarks=true&resourceVersion=${version}`
       await client.watch<T>(
         path,
         ({ type, object }) => {
-          if (type === 'ERROR') throw new ClientError(410, 'Expired', 'the watch has expired', object)
+          if (type === 'ERROR') throw new KubeError(410, 'Expired', 'the watch has expired')
           version = object.metadata.resourceVersion ?? version
           if (type === 'BOOKMARK') return
           change(keyOf(object), type === 'DELETED' ? undefined : whole(object))

@@ -1,7 +1,8 @@
 // What the controllers share: mirrors of the cluster, a client to change it, and a loop that reconciles one key at a time.
 import { setTimeout as delay } from 'node:timers/promises'
+import { isStatus } from '@wishbone/runtime/kube'
 import type { KubeObject } from '../api/object.ts'
-import { type ApiClient, ClientError, resources } from '../client/api.ts'
+import { type ApiClient, resources } from '../client/api.ts'
 import { type Mirror, startMirror } from '../client/mirror.ts'
 import type { EndpointSlice, NodeObject, Pod, Service, Workload } from '../types.ts'
 
@@ -71,7 +72,7 @@ export function createQueue(
       const count = (failures.get(key) ?? 0) + 1
       failures.set(key, count)
       // A conflict or a thing just deleted resolves itself with the next event.
-      const expected = cause instanceof ClientError && (cause.status === 409 || cause.status === 404)
+      const expected = isStatus(cause, 409) || isStatus(cause, 404)
       if (!expected || count > 5) context.log(`${name} ${key}: ${(cause as Error).message}`)
       pending.add(key)
       await delay(Math.min(20 * 2 ** count, 5_000))

@@ -1,6 +1,8 @@
 // EndpointSlices: which pods a Service has, one slice per address family.
+
+import { resourcePath } from '@wishbone/runtime/kube'
 import { controllerReference } from '../api/object.ts'
-import { pathOf, resources } from '../client/api.ts'
+import { resources } from '../client/api.ts'
 import {
   type Endpoint,
   type EndpointSlice,
@@ -122,7 +124,7 @@ export function startEndpoints(context: Context, cluster: readonly ('IPv4' | 'IP
       if (!now) await client.create(resources.endpointSlices, slice)
       else if (essence(now) !== essence(slice)) {
         const body = { ...slice, metadata: { ...slice.metadata, resourceVersion: now.metadata.resourceVersion } }
-        await client.request('PUT', pathOf(resources.endpointSlices, namespace, slice.metadata.name), body)
+        await client.request('PUT', resourcePath(resources.endpointSlices, namespace, slice.metadata.name), body)
       }
     }
     for (const slice of existing) {

@@ -2,9 +2,10 @@
 import { mkdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Duplex, Readable, Writable } from 'node:stream'
+import { resourcePath } from '@wishbone/runtime/kube'
 import { connectIn } from '@wishbone/runtime/os'
 import { randomSuffix, timestamp } from '../api/object.ts'
-import { type ApiClient, pathOf, resources } from '../client/api.ts'
+import { type ApiClient, resources } from '../client/api.ts'
 import type { Context } from '../controllers/context.ts'
 import type { NodeNetwork, PodLink } from '../network/fabric.ts'
 import type { Pod } from '../types.ts'
@@ -42,7 +43,7 @@ function createTokens(client: ApiClient): TokenSource {
       const known = cache.get(key)
       if (known && known.until > Date.now()) return known.token
       const account = pod.spec.serviceAccountName ?? 'default'
-      const path = `${pathOf(resources.serviceAccounts, pod.metadata.namespace, account)}/token`
+      const path = `${resourcePath(resources.serviceAccounts, pod.metadata.namespace, account)}/token`
       const answer = await client.request<{ status: { token: string } }>('POST', path, {
         apiVersion: 'authentication.k8s.io/v1',
         kind: 'TokenRequest',

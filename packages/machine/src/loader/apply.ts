@@ -1,9 +1,10 @@
 // Applies objects through the API server in the order in which they can exist; what is refused is reported with its place.
 import { setTimeout as delay } from 'node:timers/promises'
+import { isStatus, resourcePath } from '@wishbone/runtime/kube'
+import { describe, identity, type Loaded, type Mistake } from '@wishbone/runtime/manifests'
 import type { KubeObject } from '../api/object.ts'
-import { type ApiClient, ClientError } from '../client/api.ts'
+import type { ApiClient } from '../client/api.ts'
 import { fieldIn, unknownKind } from './hints.ts'
-import { describe, identity, type Loaded, type Mistake } from './read.ts'
 
 interface KindPath {
   readonly plural: string
@@ -76,7 +77,7 @@ export class Applier {
           if (!name.includes('/')) this.#kinds.set(`${object.apiVersion}/${kind}`, { plural: name, namespaced })
         }
       } catch (cause) {
-        if (!(cause instanceof ClientError && cause.status === 404)) throw cause
+        if (!isStatus(cause, 404)) throw cause
       }
       if (this.#kinds.has(key)) continue
       if (tries >= 3) break
@@ -105,9 +106,8 @@ export class Applier {
   /** Where the object is on the server. Rejects for an unknown kind, with what to write instead. */
   async pathOf(object: KubeObject): Promise<string> {
     const kind = await this.#kindOf(object)
-    const root = object.apiVersion.includes('/') ? `/apis/${object.apiVersion}` : `/api/${object.apiVersion}`
-    const scope = kind.namespaced ? `/namespaces/${object.metadata.namespace ?? 'default'}` : ''
-    return `${root}${scope}/${kind.plural}/${encodeURIComponent(object.metadata.name)}`
+    const { name, namespace = 'default' } = object.metadata
+    return resourcePath({ ...kind, apiVersion: object.apiVersion, kind: object.kind }, namespace, name)
   }
 
   /** Applies all; resolves with the mistakes. Objects that were refused leave what was there in force. */
@@ -140,7 +140,7 @@ export class Applier {
     try {
       await this.#client.request('DELETE', await this.pathOf(object))
     } catch (cause) {
-      if (!(cause instanceof ClientError && cause.status === 404)) throw cause
+      if (!isStatus(cause, 404)) throw cause
     }
   }
 }

@@ -1,5 +1,5 @@
+import type { KubeObject } from '@wishbone/runtime/kube'
 import { describe, expect, test, vi } from 'vitest'
-import type { KubeObject } from '../api/object.ts'
 import { Complaints, complaintsOf } from './complaints.ts'
 
 const route = (status: object | undefined, spec: object = { parentRefs: [{ name: 'web' }] }): KubeObject =>

@@ -1,8 +1,8 @@
 // What the controller found wrong with objects of the folder, told with their file and line. The API server took them; their
 // statuses say that something they name is missing or broken.
-import type { KubeObject } from '../api/object.ts'
+import type { KubeObject } from '@wishbone/runtime/kube'
+import { describe, type Loaded } from '@wishbone/runtime/manifests'
 import type { ApiClient } from '../client/api.ts'
-import { describe, type Loaded } from './read.ts'
 
 interface Condition {
   readonly type: string

@@ -1,13 +1,13 @@
 // Keeps the cluster as a folder says: applied at start, and again whenever a file in it changes.
 import { existsSync, watch } from 'node:fs'
 import { relative } from 'node:path'
+import { describe, identity, type Loaded, type Mistake, readPath, withoutDuplicates } from '@wishbone/runtime/manifests'
 import type { KubeObject } from '../api/object.ts'
 import type { ApiClient } from '../client/api.ts'
 import { meaninglessFields } from '../kubelet/meaning.ts'
 import type { Pod } from '../types.ts'
 import { Applier, type FolderState, planChanges } from './apply.ts'
 import { Complaints } from './complaints.ts'
-import { describe, identity, type Loaded, type Mistake, readPath, withoutDuplicates } from './read.ts'
 
 export interface FolderOptions {
   readonly client: ApiClient

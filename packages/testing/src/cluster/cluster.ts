@@ -8,10 +8,10 @@ import {
   exec,
   getObject,
   type KubeClient,
-  type KubeObject,
   listObjects,
-  parseObjects,
 } from '@wishbone/cli'
+import type { KubeObject } from '@wishbone/runtime/kube'
+import { readText } from '@wishbone/runtime/manifests'
 
 export interface PodObject extends KubeObject {
   readonly spec: { readonly nodeName?: string; readonly containers: readonly { readonly name: string }[] }
@@ -108,7 +108,7 @@ function lastLine<T>(result: ExecResult, what: string): T {
 export function createCluster(client: KubeClient, outsideUrl: string): Cluster {
   const kind = (word: string) => client.kindNamed(word)
   const objects = (yaml: string): readonly KubeObject[] => {
-    const { objects: read, mistakes } = parseObjects(yaml, 'scene')
+    const { objects: read, mistakes } = readText(yaml, 'scene')
     if (mistakes[0]) throw new Error(mistakes[0].message)
     return read.map((entry) => entry.object)
   }

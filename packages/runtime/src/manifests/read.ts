@@ -1,8 +1,8 @@
-// A folder's manifests as objects with their places, and every mistake with file, line, object and hint. Pure but for reading files.
+// Manifests as objects with their places, and every mistake with file, line, object and hint. Pure but for reading files.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, type YAMLMap } from 'yaml'
-import type { KubeObject } from '../api/object.ts'
+import type { KubeObject } from '../kube/index.ts'
 
 export interface Place {
   readonly file: string
@@ -32,10 +32,16 @@ export interface FileContent {
   readonly mistakes: readonly Mistake[]
 }
 
-export const identity = (object: KubeObject): string =>
+type Named = Pick<KubeObject, 'apiVersion' | 'kind'> & {
+  readonly metadata: { readonly name: string; readonly namespace?: string }
+}
+
+/** Group, kind, namespace and name: what makes an object the same in all versions of its kind. */
+export const identity = (object: Named): string =>
   `${object.apiVersion.split('/')[0]}/${object.kind}/${object.metadata.namespace ?? ''}/${object.metadata.name}`
 
-export const describe = (object: KubeObject): string =>
+/** How a message names an object. */
+export const describe = (object: Named): string =>
   `${object.kind} ${object.metadata.namespace ? `${object.metadata.namespace}/` : ''}${object.metadata.name}`
 
 const shape = 'expected an object with apiVersion, kind and metadata.name'
@@ -118,7 +124,8 @@ export function readText(text: string, file: string): FileContent {
   return { file, text, objects, mistakes }
 }
 
-export function manifestFiles(path: string): readonly string[] {
+/** Every .yaml, .yml and .json file of a folder, sorted, but for images.yaml (no object) and hidden ones; or the one file named. */
+function manifestFiles(path: string): readonly string[] {
   if (!existsSync(path)) return []
   if (!statSync(path).isDirectory()) return [path]
   return readdirSync(path, { recursive: true, encoding: 'utf8' })
@@ -127,6 +134,7 @@ export function manifestFiles(path: string): readonly string[] {
     .map((name) => join(path, name))
 }
 
+/** All manifests of a folder, or one file; none when it does not exist. Never throws. */
 export function readPath(path: string): readonly FileContent[] {
   return manifestFiles(path).map((file) => {
     try {
