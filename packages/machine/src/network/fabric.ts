@@ -46,6 +46,8 @@ function hold(fd: number): Netns {
 function forwarding(fd: number | undefined): void {
   for (const [key, value] of [
     ['net.ipv4.ip_forward', '1'],
+    // A packet outside the tracked window is still translated, as on nodes where kube-proxy is told so.
+    ['net.netfilter.nf_conntrack_tcp_be_liberal', '1'],
     ['net.ipv4.conf.all.rp_filter', '0'],
     ['net.ipv4.conf.default.rp_filter', '0'],
     ['net.ipv6.conf.all.forwarding', '1'],
