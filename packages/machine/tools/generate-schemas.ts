@@ -1,5 +1,5 @@
 // Writes src/gen/builtin-schemas.json: the structure (fields, types, required fields) of the built-in Kubernetes kinds,
-// read from the typings of @kubernetes/client-node, which is a dependency of packages/controller, not of the machine.
+// read from the typings of @kubernetes/client-node, which is a dependency of packages/runtime, not of the machine.
 // Run: node packages/machine/tools/generate-schemas.ts
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -12,7 +12,7 @@ interface Attribute {
   readonly format: string
 }
 
-const require = createRequire(join(import.meta.dirname, '../../controller/package.json'))
+const require = createRequire(join(import.meta.dirname, '../../runtime/package.json'))
 const models = join(dirname(require.resolve('@kubernetes/client-node')), 'gen/models')
 
 async function attributes(type: string): Promise<readonly Attribute[]> {
