@@ -76,6 +76,7 @@ const steps: readonly Step[] = [
         'err',
       ]),
   },
+  { name: 'unused', run: () => command(bin('knip'), ['--no-progress']) },
   { name: 'generated-protobuf', run: protobufIsCurrent },
   { name: 'generated-kinds', run: () => command(process.execPath, ['tools/generate-kinds.ts', '--check']) },
   { name: 'generated-docs', run: () => command(process.execPath, ['tools/generate-docs.ts', '--check']) },

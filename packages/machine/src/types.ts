@@ -254,24 +254,3 @@ export function podIsReady(pod: Pod): boolean {
 export function podIsOver(pod: Pod): boolean {
   return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed'
 }
-
-export function selects(
-  selector: LabelSelector | undefined,
-  labels: Readonly<Record<string, string>> | undefined,
-): boolean {
-  if (!selector) return false
-  for (const [key, value] of Object.entries(selector.matchLabels ?? {})) if (labels?.[key] !== value) return false
-  for (const { key, operator, values = [] } of selector.matchExpressions ?? []) {
-    const value = labels?.[key]
-    const holds =
-      operator === 'In'
-        ? value !== undefined && values.includes(value)
-        : operator === 'NotIn'
-          ? value === undefined || !values.includes(value)
-          : operator === 'Exists'
-            ? value !== undefined
-            : value === undefined
-    if (!holds) return false
-  }
-  return true
-}

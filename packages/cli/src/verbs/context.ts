@@ -39,13 +39,3 @@ export function printTable(headings: readonly string[], rows: readonly (readonly
     )
   }
 }
-
-/** "3m", "2h", "5d" since an RFC 3339 time. */
-export function ageOf(timestamp: string | undefined, nowMs: number): string {
-  if (!timestamp) return '<unknown>'
-  const seconds = Math.max(0, Math.round((nowMs - Date.parse(timestamp)) / 1000))
-  if (seconds < 120) return `${seconds}s`
-  if (seconds < 7_200) return `${Math.floor(seconds / 60)}m`
-  if (seconds < 172_800) return `${Math.floor(seconds / 3_600)}h`
-  return `${Math.floor(seconds / 86_400)}d`
-}

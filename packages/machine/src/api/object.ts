@@ -112,13 +112,6 @@ export function keyOf(namespace: string | undefined, name: string): string {
   return `${namespace ?? ''}/${name}`
 }
 
-/** `Pod shop/cart` or `Node node1`: how messages name an object. */
-export function describe(object: KubeObject): string {
-  const { namespace, name, generateName } = object.metadata
-  const shown = name ?? `${generateName ?? ''}*`
-  return `${object.kind} ${namespace === undefined ? shown : `${namespace}/${shown}`}`
-}
-
 /** The reference of a controller's child to its owner. */
 export function controllerReference(owner: KubeObject): OwnerReference {
   return {
@@ -129,8 +122,4 @@ export function controllerReference(owner: KubeObject): OwnerReference {
     controller: true,
     blockOwnerDeletion: true,
   }
-}
-
-export function controllerOf(object: KubeObject): OwnerReference | undefined {
-  return object.metadata.ownerReferences?.find((reference) => reference.controller === true)
 }

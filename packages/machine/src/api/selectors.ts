@@ -80,11 +80,6 @@ export function selectsLabels(selector: unknown, labels: Labels): boolean {
   return requirements !== undefined && matchesLabels(requirements, labels)
 }
 
-/** A Service's selector: a plain map. */
-export function matchesMap(selector: Labels, labels: Labels): boolean {
-  return Object.entries(selector ?? {}).every(([key, value]) => labels?.[key] === value)
-}
-
 export interface FieldRequirement {
   readonly path: readonly string[]
   readonly equal: boolean

@@ -1,9 +1,7 @@
 // The narrow interface of HBONE: what servers, clients and byte copies see of a session and its streams.
-import type { Duplex } from 'node:stream'
 import type tls from 'node:tls'
 import type { MeshError } from '@wishbone/core/errors'
 import type { SpiffeId } from '@wishbone/core/identity'
-import type { Copy } from '../copy/types.ts'
 
 /** Header fields by lower-case name; repeated fields are joined with a comma (RFC 9110 §5.3). No pseudo-headers. */
 export type Headers = Readonly<Record<string, string>>
@@ -130,6 +128,3 @@ export interface PooledSessionState {
   readonly streams: number
   readonly state: 'open' | 'draining'
 }
-
-export type PipeSocket = (tunnel: Tunnel, socket: import('node:net').Socket) => Copy
-export type ToDuplex = (tunnel: Tunnel) => Duplex

@@ -135,15 +135,3 @@ export function exchange(nsFd: number | undefined, protocol: number, request: Bu
     closeFd(fd)
   }
 }
-
-/** The attributes in `bytes`, by type; the last of a type wins. Nested ones are left as bytes. */
-export function readAttributes(bytes: Buffer): ReadonlyMap<number, Buffer> {
-  const attributes = new Map<number, Buffer>()
-  for (let at = 0; at + 4 <= bytes.length; ) {
-    const length = bytes.readUInt16LE(at)
-    if (length < 4 || at + length > bytes.length) break
-    attributes.set(bytes.readUInt16LE(at + 2) & 0x3fff, bytes.subarray(at + 4, at + length))
-    at += (length + 3) & ~3
-  }
-  return attributes
-}
