@@ -15,8 +15,8 @@ export interface WorkerTools {
     isCaptured(nsFd: number): boolean
   }
   readonly probes: {
-    set(uid: string, ips: readonly string[], ports: readonly number[]): void
-    delete(uid: string): void
+    set(uid: string, ips: readonly string[], ports: readonly number[]): Promise<void>
+    delete(uid: string): Promise<void>
   }
   /** How long a withdrawn pod is still captured. */
   readonly withdrawMs: number

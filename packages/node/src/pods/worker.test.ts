@@ -25,7 +25,7 @@ function world() {
       },
       isCaptured: () => given.captured,
     },
-    probes: { set: () => void steps.push('probes'), delete: () => undefined },
+    probes: { set: async () => void steps.push('probes'), delete: async () => undefined },
     withdrawMs: 5,
     lookupsMs: 5,
     drainMs: 2_000,
@@ -51,7 +51,7 @@ test('joins in the order: ztunnel, rules, advertisement', async () => {
   const { steps, worker } = world()
   worker.want({ kind: 'in', capture }, ['10.0.0.1'])
   await worker.settled(1000)
-  expect(steps).toEqual(['add', 'capture', 'probes', 'advertise'])
+  expect(steps).toEqual(['probes', 'add', 'capture', 'advertise'])
   worker.want({ kind: 'out', ended: true }, [])
   await worker.settled(1000)
 })
@@ -91,7 +91,7 @@ test('comes back while it is leaving, without ever being let go', async () => {
   steps.length = 0
   worker.want({ kind: 'in', capture }, ['10.0.0.1'])
   await worker.settled(1000)
-  expect(steps).toEqual(['add', 'capture', 'probes', 'advertise'])
+  expect(steps).toEqual(['probes', 'add', 'capture', 'advertise'])
   worker.want({ kind: 'out', ended: true }, [])
   await worker.settled(1000)
 })
@@ -101,7 +101,7 @@ test('a refusal is reported and tried again; nothing is captured before ztunnel 
   given.addErrors = ['no certificate']
   worker.want({ kind: 'in', capture }, ['10.0.0.1'])
   await worker.settled(2000)
-  expect(steps.slice(0, 3)).toEqual(['add fails', 'failed: no certificate', 'add'])
+  expect(steps.slice(0, 5)).toEqual(['probes', 'add fails', 'failed: no certificate', 'probes', 'add'])
   worker.want({ kind: 'out', ended: true }, [])
   await worker.settled(1000)
 })
@@ -125,7 +125,7 @@ test('the same wish changes nothing, a new probe port does', async () => {
   expect(steps).toEqual([])
   worker.want({ kind: 'in', capture: { ...capture, probePorts: [81] } }, ['10.0.0.1'])
   await worker.settled(1000)
-  expect(steps).toEqual(['add', 'capture', 'probes', 'advertise'])
+  expect(steps).toEqual(['probes', 'add', 'capture', 'advertise'])
   worker.want({ kind: 'out', ended: true }, [])
   await worker.settled(1000)
 })

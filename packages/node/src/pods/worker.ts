@@ -115,16 +115,19 @@ export class PodWorker {
 
   async #enter(capture: Capture): Promise<void> {
     const { tools, pod } = { tools: this.#tools, pod: this.pod }
+    const ips = this.#ips
+    // Before the rules: from the first moment of the capture on, a probe must be told from a call.
+    const probes = tools.probes.set(pod.uid, ips, capture.probePorts)
+    probes.catch(() => undefined)
     const fresh = tools.namespaces.open(pod.uid)
     if (fresh === undefined && this.#nsFd === undefined)
       throw new Error(`the network namespace of pod ${pod.namespace}/${pod.name} (${pod.uid}) is not there yet`)
     if (fresh !== undefined) this.#adopt(fresh)
     const nsFd = this.#nsFd!
     if (this.#state !== 'in') this.#state = 'entering'
-    const ips = this.#ips
+    await probes
     await tools.add({ uid: pod.uid, info: pod, nsFd })
     tools.rules.capture(nsFd, tools.ruleFacts(capture))
-    tools.probes.set(pod.uid, ips, capture.probePorts)
     await tools.advertise(pod, true)
     this.#captured = keyOf(capture, ips)
     this.#state = 'in'
@@ -144,7 +147,7 @@ export class PodWorker {
       tools.rules.release(nsFd, tools.ruleFacts(noCapture))
       this.#captured = undefined
       this.#state = 'leaving'
-      tools.probes.delete(pod.uid)
+      await tools.probes.delete(pod.uid)
       const deadline = Date.now() + tools.drainMs
       // Names that are being looked up are no connections that could be counted; their answers need the translation.
       await this.#pause(tools.lookupsMs)
@@ -156,7 +159,7 @@ export class PodWorker {
       }
     } else if (!ended && tools.isAdvertised(pod)) await tools.advertise(pod, false)
     this.#state = 'leaving'
-    tools.probes.delete(pod.uid)
+    await tools.probes.delete(pod.uid)
     await tools.del(pod.uid)
     if (nsFd !== undefined) {
       if (this.#direction() !== 'ended' && tools.rules.isCaptured(nsFd)) tools.rules.clear(nsFd)

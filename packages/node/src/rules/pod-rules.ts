@@ -33,7 +33,8 @@ const redirect = (port: number) => ({ kind: 'redirect', port }) as const
 
 /**
  * The tables of an enrolled pod. `capturing` false keeps the tables (for what is open still needs address translation,
- * marks and routing) but lets every new connection pass by.
+ * marks and routing) but lets every new connection pass by. The table of translations is first: whoever puts the tables in
+ * force in this order never has tracking without translation.
  */
 export function podRules(facts: PodRuleFacts, capturing: boolean): readonly NftRuleset[] {
   const chain = (
@@ -43,6 +44,14 @@ export function podRules(facts: PodRuleFacts, capturing: boolean): readonly NftR
     rules: readonly NftRule[],
   ): NftChain => ({ name, hook: name, type, priority, policy: 'accept', rules })
   return [
+    {
+      family: 'inet',
+      table: tables.nat,
+      chains: [
+        chain('prerouting', 'nat', -100, capturing ? inboundRules(facts) : []),
+        chain('output', 'nat', -100, capturing ? outboundRules(facts) : []),
+      ],
+    },
     {
       family: 'inet',
       table: tables.mangle,
@@ -64,14 +73,6 @@ export function podRules(facts: PodRuleFacts, capturing: boolean): readonly NftR
       ],
     },
     ...(facts.dns ? [rawTable(chain)] : []),
-    {
-      family: 'inet',
-      table: tables.nat,
-      chains: [
-        chain('prerouting', 'nat', -100, capturing ? inboundRules(facts) : []),
-        chain('output', 'nat', -100, capturing ? outboundRules(facts) : []),
-      ],
-    },
   ]
 }
 

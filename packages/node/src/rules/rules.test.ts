@@ -44,17 +44,7 @@ function matchText(match: NftMatch): string {
 describe('inside the pod', () => {
   test('capturing everything', () => {
     expect(printed(podRules(facts, true))).toMatchInlineSnapshot(`
-      "table wishbone-mangle
-        chain prerouting filter -150
-          mark=1337/4095 setCtMark 273 4095
-        chain output route -150
-          ctMark=273/4095 restoreMarkFromCt
-      table wishbone-raw
-        chain output filter -300
-          l4proto=udp mark=1337/4095 destinationPort=53 ctZone 1
-        chain prerouting filter -300
-          l4proto=udp mark!=1337/4095 sourcePort=53 ctZone 1
-      table wishbone-nat
+      "table wishbone-nat
         chain prerouting nat -100
           sourceIp=169.254.7.127 l4proto=tcp destinationPort=[8080,9090] accept
           destinationIp!=127.0.0.1 l4proto=tcp destinationPort!=15008 mark!=1337/4095 redirect 15006
@@ -71,35 +61,7 @@ describe('inside the pod', () => {
           destinationIp!=::1 outInterface=lo accept
           destinationIp!=127.0.0.1 l4proto=tcp mark!=1337/4095 redirect 15001
           destinationIp!=::1 l4proto=tcp mark!=1337/4095 redirect 15001
-      "
-    `)
-  })
-
-  test('IPv4 only, without names, without inbound, with interfaces inside', () => {
-    expect(
-      printed(podRules({ ...facts, ipv6: false, dns: false, inbound: false, virtualInterfaces: ['docker0'] }, true)),
-    ).toMatchInlineSnapshot(`
-      "table wishbone-mangle
-        chain prerouting filter -150
-          mark=1337/4095 setCtMark 273 4095
-        chain output route -150
-          ctMark=273/4095 restoreMarkFromCt
-      table wishbone-nat
-        chain prerouting nat -100
-          inInterface=docker0 l4proto=tcp redirect 15001
-          inInterface=docker0 return
-        chain output nat -100
-          destinationIp=169.254.7.127 l4proto=tcp accept
-          l4proto=tcp mark=273/4095 accept
-          destinationIp!=127.0.0.1 outInterface=lo accept
-          destinationIp!=127.0.0.1 l4proto=tcp mark!=1337/4095 redirect 15001
-      "
-    `)
-  })
-
-  test('a released pod keeps chains, marks and zones, and redirects nothing', () => {
-    expect(printed(podRules(facts, false))).toMatchInlineSnapshot(`
-      "table wishbone-mangle
+      table wishbone-mangle
         chain prerouting filter -150
           mark=1337/4095 setCtMark 273 4095
         chain output route -150
@@ -109,9 +71,47 @@ describe('inside the pod', () => {
           l4proto=udp mark=1337/4095 destinationPort=53 ctZone 1
         chain prerouting filter -300
           l4proto=udp mark!=1337/4095 sourcePort=53 ctZone 1
-      table wishbone-nat
+      "
+    `)
+  })
+
+  test('IPv4 only, without names, without inbound, with interfaces inside', () => {
+    expect(
+      printed(podRules({ ...facts, ipv6: false, dns: false, inbound: false, virtualInterfaces: ['docker0'] }, true)),
+    ).toMatchInlineSnapshot(`
+      "table wishbone-nat
+        chain prerouting nat -100
+          inInterface=docker0 l4proto=tcp redirect 15001
+          inInterface=docker0 return
+        chain output nat -100
+          destinationIp=169.254.7.127 l4proto=tcp accept
+          l4proto=tcp mark=273/4095 accept
+          destinationIp!=127.0.0.1 outInterface=lo accept
+          destinationIp!=127.0.0.1 l4proto=tcp mark!=1337/4095 redirect 15001
+      table wishbone-mangle
+        chain prerouting filter -150
+          mark=1337/4095 setCtMark 273 4095
+        chain output route -150
+          ctMark=273/4095 restoreMarkFromCt
+      "
+    `)
+  })
+
+  test('a released pod keeps chains, marks and zones, and redirects nothing', () => {
+    expect(printed(podRules(facts, false))).toMatchInlineSnapshot(`
+      "table wishbone-nat
         chain prerouting nat -100
         chain output nat -100
+      table wishbone-mangle
+        chain prerouting filter -150
+          mark=1337/4095 setCtMark 273 4095
+        chain output route -150
+          ctMark=273/4095 restoreMarkFromCt
+      table wishbone-raw
+        chain output filter -300
+          l4proto=udp mark=1337/4095 destinationPort=53 ctZone 1
+        chain prerouting filter -300
+          l4proto=udp mark!=1337/4095 sourcePort=53 ctZone 1
       "
     `)
   })

@@ -2,7 +2,7 @@
 // transaction: either all of it is in force afterwards or nothing has changed.
 import { OsError } from '../errors.ts'
 import { exchange, flags, message, NETLINK_NETFILTER } from '../netlink.ts'
-import { encodeElements, encodeRuleset, type NftMessage, nftMessage, tableMessage } from './encode.ts'
+import { encodeDeletion, encodeElements, encodeRulesets, type NftMessage, nftMessage, tableMessage } from './encode.ts'
 import type { NftElement, NftFamily, NftRuleset, NftSet } from './ruleset.ts'
 
 const SUBSYSTEM = 10
@@ -48,18 +48,28 @@ function transact(nsFd: number | undefined, messages: readonly NftMessage[]): vo
   if (!acknowledged) throw new Error(`nftables ${messages[0]?.about}: the kernel did not acknowledge the batch`)
 }
 
-/** Replaces the table as a whole, atomically; packets see the old rules or the new ones. @throws OsError, Error naming the rule */
-export function applyRules(nsFd: number | undefined, ruleset: NftRuleset): void {
-  transact(nsFd, encodeRuleset(ruleset))
+export interface TableName {
+  readonly family: NftFamily
+  readonly table: string
+}
+
+/**
+ * Replaces the tables as a whole and deletes those of `gone` (that may not be there), all in one step: packets see all of the
+ * old rules or all of the new ones. One commit takes milliseconds however much is in it, so tables go together.
+ * @throws OsError, Error naming the rule
+ */
+export function applyRules(
+  nsFd: number | undefined,
+  rulesets: NftRuleset | readonly NftRuleset[],
+  gone: readonly TableName[] = [],
+): void {
+  const all = [rulesets].flat() as readonly NftRuleset[]
+  transact(nsFd, [...encodeRulesets(all), ...gone.flatMap(({ family, table }) => encodeDeletion(family, table))])
 }
 
 /** Deletes the table; that there is none is no error. */
 export function deleteTable(nsFd: number | undefined, family: NftFamily, table: string): void {
-  try {
-    transact(nsFd, [tableMessage(nftMessage.delTable, 0, family, table)])
-  } catch (cause) {
-    if (!(cause instanceof OsError && cause.code === 'ENOENT')) throw cause
-  }
+  applyRules(nsFd, [], [{ family, table }])
 }
 
 /** True if the namespace has a table of that family and name. */
@@ -83,13 +93,10 @@ export function addElements(nsFd: number | undefined, where: SetReference, eleme
   transact(nsFd, encodeElements('add', where, where.set, elements))
 }
 
-/** Deletes elements from a named set, each on its own, so that an absent one is no error. */
+/** Deletes elements from a named set in one step; adding them first makes an absent one no error. */
 export function deleteElements(nsFd: number | undefined, where: SetReference, elements: readonly NftElement[]): void {
-  for (const element of elements) {
-    try {
-      transact(nsFd, encodeElements('delete', where, where.set, [element]))
-    } catch (cause) {
-      if (!(cause instanceof OsError && cause.code === 'ENOENT')) throw cause
-    }
-  }
+  transact(nsFd, [
+    ...encodeElements('add', where, where.set, elements),
+    ...encodeElements('delete', where, where.set, elements),
+  ])
 }

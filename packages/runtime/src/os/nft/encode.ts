@@ -151,15 +151,26 @@ function ruleMessages(ruleset: NftRuleset, chain: NftChain, rule: NftRule, index
   }
 }
 
-/** All messages that replace the table. @throws Error naming table, chain and rule of what cannot be encoded */
-export function encodeRuleset(ruleset: NftRuleset): readonly NftMessage[] {
-  const { family, table } = ruleset
-  let id = 0
-  const nextId = () => ++id
-  // Adding first makes the deletion possible whether or not the table was there.
-  const messages: NftMessage[] = [
+/** The messages that delete a table. Adding first makes that possible whether or not the table was there. */
+export function encodeDeletion(family: NftFamily, table: string): readonly NftMessage[] {
+  return [
     tableMessage(nftMessage.newTable, flags.create, family, table),
     tableMessage(nftMessage.delTable, 0, family, table),
+  ]
+}
+
+/** All messages that replace the tables. @throws Error naming table, chain and rule of what cannot be encoded */
+export function encodeRulesets(rulesets: readonly NftRuleset[]): readonly NftMessage[] {
+  // Sets are told apart by number within a whole batch, not within a table.
+  let id = 0
+  const nextId = () => ++id
+  return rulesets.flatMap((ruleset) => encodeRuleset(ruleset, nextId))
+}
+
+function encodeRuleset(ruleset: NftRuleset, nextId: () => number): readonly NftMessage[] {
+  const { family, table } = ruleset
+  const messages: NftMessage[] = [
+    ...encodeDeletion(family, table),
     tableMessage(nftMessage.newTable, flags.create, family, table),
   ]
   for (const set of ruleset.sets ?? []) {
