@@ -12,6 +12,8 @@ export interface LeaderOptions {
   readonly onWritten?: (what: 'infrastructure' | 'status', result: WriteResult) => void
 }
 
+const lookAgainMs = 6_000
+
 export class Leader implements AsyncDisposable {
   readonly #options: LeaderOptions
   readonly #rounds: Debouncer
@@ -59,8 +61,11 @@ export class Leader implements AsyncDisposable {
     onWritten?.('infrastructure', infra)
     onWritten?.('status', status)
     clearTimeout(this.#retry)
-    if (infra.failed + status.failed === 0) return this.#waits.reset()
-    this.#retry = setTimeout(() => this.#rounds.poke(), this.#waits.next())
+    const failed = infra.failed + status.failed > 0
+    if (!failed) this.#waits.reset()
+    // Somebody may have deleted what was just made before the store had shown it: look again when it must have.
+    if (!failed && infra.written === 0) return
+    this.#retry = setTimeout(() => this.#rounds.poke(), failed ? this.#waits.next() : lookAgainMs)
     this.#retry.unref()
   }
 

@@ -30,6 +30,7 @@ export function emptyMesh(parts: {
     services: none,
     authorizations: none,
     waypointAuthorizations: none,
+    requestPolicies: none,
     listeners: new Map(parts.listeners.map((name) => [name, create(l7.ListenerSchema, { name })])),
     routes: none,
     tcpRoutes: none,

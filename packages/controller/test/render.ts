@@ -11,6 +11,7 @@ export const sections = [
   'workloads',
   'authorizations',
   'waypointAuthorizations',
+  'requestPolicies',
   'listeners',
   'routes',
   'tcpRoutes',
@@ -72,6 +73,8 @@ function renderMessages(
       return json(security.AuthorizationSchema, mesh.authorizations)
     case 'waypointAuthorizations':
       return json(security.AuthorizationSchema, mesh.waypointAuthorizations)
+    case 'requestPolicies':
+      return json(l7.RequestPolicySchema, mesh.requestPolicies)
     case 'listeners':
       return json(l7.ListenerSchema, mesh.listeners)
     case 'routes':

@@ -102,6 +102,16 @@ describe('the deployer', () => {
     expect(api.find(services, 'shop', 'wp')?.['spec']).toEqual({ ports: [{ port: 81 }] })
   })
 
+  test('makes again what somebody deleted', async () => {
+    await deployer.reconcile([service(80)], signal)
+    await settle()
+    await deployer.reconcile([service(80)], signal)
+    api.remove(services, 'shop', 'wp')
+    await eventually('the store', () => store.get('services', 'shop', 'wp') === undefined)
+    await deployer.reconcile([service(80)], signal)
+    expect(api.find(services, 'shop', 'wp')).toBeDefined()
+  })
+
   test('takes away what it made and nobody wants, and nothing else', async () => {
     api.put(services, { apiVersion: 'v1', kind: 'Service', metadata: { name: 'users', namespace: 'shop' }, spec: {} })
     await deployer.reconcile([service(80)], signal)

@@ -33,7 +33,12 @@ interface Applied {
   /** What the store had when it was applied, and what the API answered. */
   readonly basedOn: string | undefined
   readonly version: string
+  /** Until when the store may still show what was there before; then, and once it has shown the answer, it is believed. */
+  trustUntilMs: number
 }
+
+/** How far a store that works may lag behind a write. */
+const lagMs = 5_000
 
 export class Deployer {
   readonly #options: DeployerOptions
@@ -104,7 +109,14 @@ export class Deployer {
     const marked = mark(object)
     const hash = marked.metadata.annotations![appliedHashAnnotation]!
     const applied = this.#applied.get(key)
-    if (applied?.hash === hash && (applied.basedOn === seen || applied.version === seen)) return false
+    if (applied?.hash === hash) {
+      if (applied.version === seen) {
+        applied.trustUntilMs = 0
+        return false
+      }
+      // Deleted since, if that was nothing: the store has shown it, or has had its time to.
+      if (applied.basedOn === seen && Date.now() < applied.trustUntilMs) return false
+    }
     // The store filters some kinds, and lags: an object without our mark may be there all the same.
     live ??= await client.get(path, signal).catch((cause: unknown) => {
       if (isStatus(cause, 404)) return undefined
@@ -120,7 +132,7 @@ export class Deployer {
     if (live?.metadata.annotations?.[appliedHashAnnotation] === hash && contains(live, marked)) return false
     const answer = await client.apply(path, marked, fieldManager)
     const version = answer.metadata.resourceVersion ?? ''
-    this.#applied.set(key, { hash, basedOn: seen, version })
+    this.#applied.set(key, { hash, basedOn: seen, version, trustUntilMs: Date.now() + lagMs })
     if (version === live?.metadata.resourceVersion) return false
     log.info(live === undefined ? 'made an object' : 'changed an object', { object: key })
     return true

@@ -16,6 +16,7 @@ export function encode(mesh: Mesh): ResourceSet {
       names: new Map<TypeUrl, ReadonlySet<string>>([
         [typeUrls.address, new Set([...scope.services, ...scope.workloads])],
         [typeUrls.authorization, scope.authorizations],
+        [typeUrls.requestPolicy, scope.authorizations],
         [typeUrls.listener, scope.listeners],
         [typeUrls.route, scope.routes],
         [typeUrls.tcpRoute, scope.tcpRoutes],
@@ -30,6 +31,7 @@ export function encode(mesh: Mesh): ResourceSet {
   const gateway: Resources = new Map<TypeUrl, ReadonlyMap<string, Resource>>([
     [typeUrls.address, addresses],
     [typeUrls.authorization, encodeAll(security.AuthorizationSchema, mesh.waypointAuthorizations)],
+    [typeUrls.requestPolicy, encodeAll(l7.RequestPolicySchema, mesh.requestPolicies)],
     [typeUrls.listener, encodeAll(l7.ListenerSchema, mesh.listeners)],
     [typeUrls.route, encodeAll(l7.RouteSchema, mesh.routes)],
     [typeUrls.tcpRoute, encodeAll(l7.TcpRouteSchema, mesh.tcpRoutes)],

@@ -11,6 +11,8 @@ export interface Mesh {
   readonly authorizations: ReadonlyMap<string, security.Authorization>
   /** The same names as waypoints enforce them on the client's own identity: without exemption. */
   readonly waypointAuthorizations: ReadonlyMap<string, security.Authorization>
+  /** Those of the same names that speak of requests, as written: waypoints judge requests by them instead. */
+  readonly requestPolicies: ReadonlyMap<string, l7.RequestPolicy>
   readonly listeners: ReadonlyMap<string, l7.Listener>
   readonly routes: ReadonlyMap<string, l7.Route>
   readonly tcpRoutes: ReadonlyMap<string, l7.TcpRoute>

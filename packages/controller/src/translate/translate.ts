@@ -49,6 +49,7 @@ export function translate(snapshot: Snapshot, settings: Settings): Translation {
     services: finishServices(world, services, bindings, protectedServices),
     authorizations: new Map([...ztunnelView(policies, workloads, principals), ...only.ztunnel]),
     waypointAuthorizations,
+    requestPolicies: policies.requests,
     listeners: listeners.messages,
     routes: byName(routes.flatMap((route) => route.routes)),
     tcpRoutes: byName(routes.flatMap((route) => route.tcpRoutes)),

@@ -19,7 +19,7 @@ export interface PartialMatch {
   readonly unsupported: readonly string[]
 }
 
-const l7Source = [
+export const l7Source = [
   'remoteIpBlocks',
   'notRemoteIpBlocks',
   'requestPrincipals',
@@ -27,7 +27,7 @@ const l7Source = [
   'trustDomains',
   'notTrustDomains',
 ] as const
-const l7Operation = ['hosts', 'notHosts', 'methods', 'notMethods', 'paths', 'notPaths'] as const
+export const l7Operation = ['hosts', 'notHosts', 'methods', 'notMethods', 'paths', 'notPaths'] as const
 
 export function sourceMatch(source: Source, policyNamespace: string): PartialMatch {
   const collect = collector()
@@ -87,7 +87,7 @@ export function whenMatch({ key, values, notValues }: When): PartialMatch {
   }
 }
 
-function collector() {
+export function collector() {
   const unsupported: string[] = []
   return {
     unsupported,
@@ -118,7 +118,7 @@ export function stringMatch(text: string): security.StringMatch {
   return create(security.StringMatchSchema, { matchType })
 }
 
-function strings(values: readonly string[] | undefined): security.StringMatch[] {
+export function strings(values: readonly string[] | undefined): security.StringMatch[] {
   return (values ?? []).map(stringMatch)
 }
 
@@ -135,7 +135,7 @@ function account(text: string, policyNamespace: string): security.ServiceAccount
   })
 }
 
-function cidr(text: string): security.Address | undefined {
+export function cidr(text: string): security.Address | undefined {
   const parsed = parseCidr(text)
   return parsed && create(security.AddressSchema, { address: parsed.address, length: parsed.length })
 }

@@ -1,7 +1,7 @@
 // All policies: what ztunnels enforce, what waypoints enforce, which workloads and listeners name
 // which, and what each AuthorizationPolicy's author is told.
 import { create } from '@bufbuild/protobuf'
-import { security } from '@wishbone/proto'
+import { type l7, security } from '@wishbone/proto'
 import type { AuthorizationPolicy } from '../../kinds/index.ts'
 import { no, type Verdict, yes } from '../conditions.ts'
 import type { MeshWorkload } from '../workloads/workloads.ts'
@@ -9,6 +9,7 @@ import { compareText, guarded, keyOf, type World } from '../world.ts'
 import { convertAuthorizationPolicy } from './authorization.ts'
 import { exempt } from './exemption.ts'
 import { peerAuthentications } from './peer-authentication.ts'
+import { requestPolicy } from './requests.ts'
 import { covers, hasTargetRefs, type PolicyTarget, policyTargets, scopeOf } from './targets.ts'
 
 /** A policy with targetRefs, which only waypoints and gateways enforce. */
@@ -21,6 +22,8 @@ export interface TargetedPolicy {
 export interface Policies {
   /** Every policy by resource name, as written: what waypoints enforce. */
   readonly messages: ReadonlyMap<string, security.Authorization>
+  /** Of the same names, those that speak of requests, as written. */
+  readonly requests: ReadonlyMap<string, l7.RequestPolicy>
   /** Names that never go to ztunnels. */
   readonly targeted: readonly TargetedPolicy[]
   /** Sorted names that a workload carries, by uid. */
@@ -30,6 +33,7 @@ export interface Policies {
 
 export function translatePolicies(world: World, workloads: ReadonlyMap<string, MeshWorkload>): Policies {
   const messages = new Map<string, security.Authorization>()
+  const requests = new Map<string, l7.RequestPolicy>()
   const targeted: TargetedPolicy[] = []
   const selecting: AuthorizationPolicy[] = []
   const verdicts = new Map<AuthorizationPolicy, Verdict>()
@@ -44,11 +48,15 @@ export function translatePolicies(world: World, workloads: ReadonlyMap<string, M
     }
     // A policy that can't be read denies what it covers: never open by mistake.
     messages.set(name, converted?.message ?? denyAll(policy, scope))
+    const request = guarded(world, policy, () => requestPolicy(policy))
+    if (request?.message) requests.set(name, request.message)
     const targets = hasTargets ? (guarded(world, policy, () => policyTargets(world, policy)) ?? []) : []
     if (hasTargets) targeted.push({ name, policy, targets })
     else if (scope === security.Scope.WORKLOAD_SELECTOR) selecting.push(policy)
     const unknown = targets.flatMap((target) => (target.kind === 'unknown' ? [target.message] : []))
-    verdicts.set(policy, verdictOf(converted?.notes, unknown))
+    // What a waypoint enforces as written needs no note; a policy for workloads may be judged by ztunnels alone.
+    const notes = hasTargets ? request?.notes : converted?.notes
+    verdicts.set(policy, verdictOf(converted && notes, unknown))
   }
   const peers = peerAuthentications(world)
   for (const message of peers.messages) messages.set(`${message.namespace}/${message.name}`, message)
@@ -60,7 +68,7 @@ export function translatePolicies(world: World, workloads: ReadonlyMap<string, M
     if (strict) names.push(strict)
     if (names.length > 0) ofWorkload.set(uid, names.sort(compareText))
   }
-  return { messages, targeted, ofWorkload, verdicts }
+  return { messages, requests, targeted, ofWorkload, verdicts }
 }
 
 /** `waypointsOf`: principals of the waypoints that may carry traffic to a workload, by uid. */
