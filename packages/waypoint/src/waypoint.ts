@@ -113,7 +113,7 @@ export class Waypoint {
     })
     const dial = createDialler({ openTunnel: openTunnelOf(options, pool), connectTimeoutMs })
     const forwarder = new Forwarder(dial, now)
-    const authorizer = new Authorizer(state)
+    const authorizer = new Authorizer(state, store)
     const reporter = isGateway() ? 'source' : 'waypoint'
     const httpMetrics = createHttpMetrics(metrics, reporter)
     const accessLog = options.accessLog === undefined ? undefined : createAccessLog(options.accessLog)

@@ -320,6 +320,31 @@ describe("policies of the picked workload, on the client's own identity", () => 
     await expect.poll(() => accessLog).toMatchObject([{ reason: 'denied' }, { status: 200 }])
   })
 
+  test('what a policy says of requests is judged where HTTP is spoken, and layer 4 allows nothing for it', async () => {
+    const allowNothing = create(security.AuthorizationSchema, {
+      name: 'guard',
+      namespace: 'shop',
+      scope: security.Scope.WORKLOAD_SELECTOR,
+    })
+    const gets = create(l7.RequestPolicySchema, {
+      name: 'shop/guard',
+      rules: [{ clauses: [{ matches: [{ paths: [{ matchType: { case: 'prefix', value: '/open' } }] }] }] }],
+    })
+    state.applyAuthorizations({ authorizations: [['shop/guard', allowNothing]], removed: [] })
+    putAddresses(['shop/guard'])
+    expect((await get(`${serviceIp}:80`, '/open/1')).status).toBe(403)
+    store.apply('requestPolicies', [['shop/guard', gets]], [])
+    expect((await get(`${serviceIp}:80`, '/open/1')).status).toBe(200)
+    expect((await get(`${serviceIp}:80`, '/open/../shut')).status).toBe(403)
+    expect((await get(`${serviceIp}:80`, '/shut')).status).toBe(403)
+    const closed = new Promise(
+      (resolve) => void tunnel(`${serviceIp}:25`).then((stream) => stream.once('close', resolve)),
+    )
+    await closed
+    store.apply('requestPolicies', [], ['shop/guard'])
+    expect((await get(`${serviceIp}:80`, '/open/1')).status).toBe(403)
+  })
+
   test('a live connection that is not HTTP ends when a policy comes that denies it', async () => {
     const stream = await tunnel(`${serviceIp}:25`)
     const closed = new Promise((resolve) => stream.once('close', resolve))

@@ -17,22 +17,35 @@ export interface AuthorizationResult {
 
 const none: readonly string[] = []
 
+/** What a verdict needs of a policy, whatever its form. */
+export interface Judged {
+  readonly namespace: string
+  readonly name: string
+  readonly action: security.Action
+  readonly dryRun: boolean
+}
+
 /** Judges one connection. `policies` are all that apply to the workload, in any order. */
 export function authorize(policies: readonly Authorization[], facts: ConnectionFacts): AuthorizationResult {
+  return decide(policies, (policy) => matchesPolicy(policy, facts))
+}
+
+/** The verdict, given which policies match. `matches` is asked at most once for each. */
+export function decide<P extends Judged>(policies: readonly P[], matches: (policy: P) => boolean): AuthorizationResult {
   let hasAllow = false
-  let denied: Authorization | undefined
+  let denied: P | undefined
   let dryRun = none
   for (const policy of policies) {
     if (policy.dryRun) {
-      if (matchesPolicy(policy, facts)) dryRun = [...dryRun, nameOf(policy)]
+      if (matches(policy)) dryRun = [...dryRun, nameOf(policy)]
     } else if (policy.action === security.Action.ALLOW) hasAllow = true
     // Anything that is not ALLOW denies: an action of a later protocol must not open anything.
-    else if (denied === undefined && matchesPolicy(policy, facts)) denied = policy
+    else if (denied === undefined && matches(policy)) denied = policy
   }
   if (denied !== undefined) return { allowed: false, policy: nameOf(denied), reason: 'denied-by', dryRun }
   if (!hasAllow) return { allowed: true, reason: 'no-policies', dryRun }
   for (const policy of policies)
-    if (!policy.dryRun && policy.action === security.Action.ALLOW && matchesPolicy(policy, facts))
+    if (!policy.dryRun && policy.action === security.Action.ALLOW && matches(policy))
       return { allowed: true, policy: nameOf(policy), reason: 'allowed-by', dryRun }
   return { allowed: false, reason: 'no-allow-matched', dryRun }
 }
@@ -55,6 +68,6 @@ export function explain(policies: readonly Authorization[], facts: ConnectionFac
   }))
 }
 
-function nameOf(policy: Authorization): string {
+function nameOf(policy: Judged): string {
   return authorizationName(policy.namespace, policy.name)
 }

@@ -32,7 +32,7 @@ function matchesClause(clause: security.Clause, facts: ConnectionFacts): boolean
   return false
 }
 
-function isEmpty(match: security.Match): boolean {
+export function isEmpty(match: security.Match): boolean {
   return (
     match.namespaces.length === 0 &&
     match.notNamespaces.length === 0 &&
@@ -49,7 +49,7 @@ function isEmpty(match: security.Match): boolean {
   )
 }
 
-function matchesMatch(match: security.Match, facts: ConnectionFacts): boolean {
+export function matchesMatch(match: security.Match, facts: ConnectionFacts): boolean {
   const { source } = facts
   const port = facts.destinationPort
   if (match.destinationPorts.length > 0 && !match.destinationPorts.includes(port)) return false
@@ -68,7 +68,7 @@ function matchesMatch(match: security.Match, facts: ConnectionFacts): boolean {
   return !anyString(match.notPrincipals, principal)
 }
 
-function anyNetwork(networks: readonly security.Address[], ip: IpBytes): boolean {
+export function anyNetwork(networks: readonly security.Address[], ip: IpBytes): boolean {
   for (const network of networks) if (inCidr(ip, network.address, network.length)) return true
   return false
 }
@@ -80,7 +80,7 @@ function anyString(matches: readonly security.StringMatch[], text: string | unde
   return false
 }
 
-function matchesString({ matchType }: security.StringMatch, text: string): boolean {
+export function matchesString({ matchType }: security.StringMatch, text: string): boolean {
   switch (matchType.case) {
     case 'exact':
       return text === matchType.value

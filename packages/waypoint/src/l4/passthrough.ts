@@ -61,7 +61,7 @@ export class Passthrough {
 
   async #carry(stream: Duplex, connection: Connection, listener: ListenerTable, readsSni: boolean): Promise<void> {
     const { authorizer, random } = this.#options
-    authorizer.forListener(listener, connection)
+    authorizer.forListener(listener, connection, undefined)
     const sni = readsSni ? serverNameOf(await peek(stream, clientHelloMs)) : ''
     const rule = matchTcp(listener, sni, sourceNamespace(connection))
     if (rule === undefined) throw new MeshError('no-route', `no route of ${listener.name} takes server name "${sni}"`)
@@ -75,7 +75,7 @@ export class Passthrough {
     const join = joinStreams(stream, upstream)
     this.#joins.add(join)
     const opened = this.#options.metrics.opened(connection, listener, target)
-    const unwatch = authorizer.watch(target, connection, listener, (error) => join.close(error))
+    const unwatch = authorizer.watch(target, connection, listener, undefined, (error) => join.close(error))
     const result = await join.done
     unwatch()
     this.#joins.delete(join)
@@ -89,7 +89,7 @@ export class Passthrough {
     const tried = new Set<Target>()
     for (;;) {
       const target = endpoints.pick(backend, connection.port, tried)
-      if (connection.destination.kind === 'waypoint') await authorizer.forTarget(target, connection)
+      if (connection.destination.kind === 'waypoint') await authorizer.forTarget(target, connection, undefined)
       tried.add(target)
       try {
         return [target, await dial(target, [])]

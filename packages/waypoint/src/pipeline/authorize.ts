@@ -1,11 +1,20 @@
-// L4 policies, enforced on the client's own identity and address: those of the workload that a request or connection was
-// given to (as that workload's ztunnel would), and those that target the listener.
-import { authorize, type ConnectionFacts } from '@wishbone/core/authorization'
+// Policies, enforced on the client's own identity and address: those of the workload that a request or connection was
+// given to (as that workload's ztunnel would), and those that target the listener. Requests are judged by what a policy
+// says of requests, other connections by what layer 4 can make of it.
+import {
+  type ConnectionFacts,
+  decide,
+  matchesPolicy,
+  matchesRequestPolicy,
+  type RequestFacts,
+} from '@wishbone/core/authorization'
 import { MeshError } from '@wishbone/core/errors'
 import { type Authorization, isMissing, type MeshState, type Workload } from '@wishbone/core/mesh'
+import { authorizationName } from '@wishbone/core/names'
 import type { ListenerTable } from '../compile/index.ts'
 import type { Target } from '../forward/target.ts'
 import type { Connection } from '../server/connection.ts'
+import type { ResourceStore } from '../state/store.ts'
 
 /** How long a connection waits for a policy that is named but has not arrived. */
 const missingPolicyWaitMs = 2_000
@@ -14,39 +23,45 @@ interface Watched {
   readonly target: Target
   readonly connection: Connection
   readonly listener: ListenerTable | undefined
+  readonly request: RequestFacts | undefined
   readonly onDenied: (error: MeshError) => void
 }
 
 export class Authorizer {
   readonly #state: MeshState
+  readonly #store: Pick<ResourceStore, 'requestPolicy' | 'onChange'>
   readonly #watched = new Set<Watched>()
   #judging = false
 
-  constructor(state: MeshState) {
+  constructor(state: MeshState, store: Pick<ResourceStore, 'requestPolicy' | 'onChange'>) {
     this.#state = state
+    this.#store = store
     // Policies changed, or workloads, which name their policies. Many changes in one turn are judged once.
-    state.onChange(() => {
+    const judgeAll = () => {
       if (this.#judging || this.#watched.size === 0) return
       this.#judging = true
       setImmediate(() => {
         this.#judging = false
         for (const watched of this.#watched) this.#judgeAgain(watched)
       })
-    })
+    }
+    state.onChange(judgeAll)
+    store.onChange(judgeAll)
   }
 
   /**
-   * For a connection that lives on after it was allowed: judged again whenever policies change, as its workload's ztunnel
+   * For a connection or request that lives on after it was allowed: judged again whenever policies change, as its workload's ztunnel
    * would, for which we speak. Answers the way to stop; `onDenied` is called at most once.
    */
   watch(
     target: Target,
     connection: Connection,
     listener: ListenerTable | undefined,
+    request: RequestFacts | undefined,
     onDenied: (error: MeshError) => void,
   ): () => void {
     if (connection.destination.kind !== 'waypoint') return () => {}
-    const watched = { target, connection, listener, onDenied }
+    const watched = { target, connection, listener, request, onDenied }
     this.#watched.add(watched)
     // Something may have changed since it was allowed.
     this.#judgeAgain(watched)
@@ -54,18 +69,18 @@ export class Authorizer {
   }
 
   /** For the picked workload. Undefined: allowed, at once. @throws MeshError denied, policy-missing */
-  forTarget(target: Target, connection: Connection): Promise<void> | undefined {
+  forTarget(target: Target, connection: Connection, request: RequestFacts | undefined): Promise<void> | undefined {
     const policies = this.#state.policiesOf(target.workload)
     if (!isMissing(policies) && policies.length === 0) return undefined
     const facts = factsOf(connection, target)
-    if (!isMissing(policies)) return check(policies, facts, target.label)
+    if (!isMissing(policies)) return this.#check(policies, facts, request, target.label)
     // What is there may already deny.
-    check(policies.known.filter(isDeny), facts, target.label)
-    return this.#whenArrived(target.workload, facts, target.label)
+    this.#check(policies.known.filter(isDeny), facts, request, target.label)
+    return this.#whenArrived(target.workload, facts, request, target.label)
   }
 
   /** For everything that arrives at a listener. @throws MeshError denied, policy-missing */
-  forListener(listener: ListenerTable, connection: Connection): undefined {
+  forListener(listener: ListenerTable, connection: Connection, request: RequestFacts | undefined): undefined {
     if (listener.policies.length === 0) return undefined
     const policies: Authorization[] = []
     for (const name of listener.policies) {
@@ -74,34 +89,36 @@ export class Authorizer {
         throw new MeshError('policy-missing', `policy ${name} of listener ${listener.name} has not arrived`)
       policies.push(policy)
     }
-    return check(
-      policies,
-      {
-        source: connection.peer,
-        sourceIp: connection.clientIpBytes,
-        destinationIp: connection.destinationIp,
-        destinationPort: connection.port,
-      },
-      listener.name,
-    )
+    const facts = {
+      source: connection.peer,
+      sourceIp: connection.clientIpBytes,
+      destinationIp: connection.destinationIp,
+      destinationPort: connection.port,
+    }
+    return this.#check(policies, facts, request, listener.name)
   }
 
   #judgeAgain(watched: Watched): void {
-    const { target, connection, listener, onDenied } = watched
+    const { target, connection, listener, request, onDenied } = watched
     const workload = this.#state.workloadByUid(target.workload.uid) ?? target.workload
     try {
-      if (listener !== undefined) this.forListener(listener, connection)
+      if (listener !== undefined) this.forListener(listener, connection, request)
       const policies = this.#state.policiesOf(workload)
       // What is on its way is waited for by new connections only; it is judged again when it comes.
-      if (isMissing(policies)) check(policies.known.filter(isDeny), factsOf(connection, target), target.label)
-      else check(policies, factsOf(connection, target), target.label)
+      const known = isMissing(policies) ? policies.known.filter(isDeny) : policies
+      this.#check(known, factsOf(connection, target), request, target.label)
     } catch (cause) {
       this.#watched.delete(watched)
       onDenied(MeshError.from(cause))
     }
   }
 
-  async #whenArrived(workload: Workload, facts: ConnectionFacts, label: string): Promise<void> {
+  async #whenArrived(
+    workload: Workload,
+    facts: ConnectionFacts,
+    request: RequestFacts | undefined,
+    label: string,
+  ): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
     const stop = this.#state.onChange(() => {
       if (!isMissing(this.#state.policiesOf(workload))) resolve()
@@ -111,18 +128,26 @@ export class Authorizer {
     clearTimeout(timer)
     stop()
     const policies = this.#state.policiesOf(workload)
-    if (!isMissing(policies)) return check(policies, facts, label)
+    if (!isMissing(policies)) return this.#check(policies, facts, request, label)
     throw new MeshError('policy-missing', `policies ${policies.names.join(', ')} of ${label} have not arrived`, {
       hint: 'does the controller still run?',
     })
   }
-}
 
-function check(policies: readonly Authorization[], facts: ConnectionFacts, label: string): undefined {
-  const verdict = authorize(policies, facts)
-  if (verdict.allowed) return undefined
-  const by = verdict.policy === undefined ? 'no policy allows it' : `policy ${verdict.policy}`
-  throw new MeshError('denied', `access to ${label} is denied: ${by}`, { at: 'downstream' })
+  #check(
+    policies: readonly Authorization[],
+    facts: ConnectionFacts,
+    request: RequestFacts | undefined,
+    label: string,
+  ): undefined {
+    const verdict = decide(policies, (policy) => {
+      const ofRequests = request && this.#store.requestPolicy(authorizationName(policy.namespace, policy.name))
+      return ofRequests ? matchesRequestPolicy(ofRequests, facts, request) : matchesPolicy(policy, facts)
+    })
+    if (verdict.allowed) return undefined
+    const by = verdict.policy === undefined ? 'no policy allows it' : `policy ${verdict.policy}`
+    throw new MeshError('denied', `access to ${label} is denied: ${by}`, { at: 'downstream' })
+  }
 }
 
 function isDeny(policy: Authorization): boolean {

@@ -39,7 +39,7 @@ async function send(
   try {
     const target = services.endpoints.pick(backend, context.connection.port)
     if (context.connection.destination.kind === 'waypoint')
-      await services.authorizer.forTarget(target, context.connection)
+      await services.authorizer.forTarget(target, context.connection, context.head)
     const { promise, resolve } = Promise.withResolvers<void>()
     const handler: ExchangeHandler = {
       onInformational() {},

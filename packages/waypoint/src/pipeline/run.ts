@@ -73,7 +73,7 @@ export class RequestRun implements AttemptHooks {
     if (context.misdirected) return this.reply(statusReply(421), 'misdirected')
     if (context.listener === undefined)
       throw new MeshError('unknown-destination', `nothing listens for host "${context.head.host}" here`)
-    this.services.authorizer.forListener(context.listener, context.connection)
+    this.services.authorizer.forListener(context.listener, context.connection, context.head)
     if (context.match.kind === 'no-match')
       throw new MeshError('no-route', `no route of ${context.listener.name} matches the request`)
     const { rule, matchedPrefix } = context.match
@@ -161,7 +161,7 @@ export class RequestRun implements AttemptHooks {
     this.#tried.add(target)
     this.record.target = target
     if (connection.destination.kind === 'waypoint') {
-      const waiting = this.services.authorizer.forTarget(target, connection)
+      const waiting = this.services.authorizer.forTarget(target, connection, this.context.head)
       if (waiting !== undefined) await waiting
     }
     return target

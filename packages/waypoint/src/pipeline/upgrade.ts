@@ -41,7 +41,7 @@ export async function runUpgrade(
   if (upgrade.head.length > 0) answer.stream.write(upgrade.head)
   if (answer.head.length > 0) upgrade.socket.write(answer.head)
   const join = joinStreams(upgrade.socket, answer.stream)
-  const unwatch = run.services.authorizer.watch(target, context.connection, context.listener, (error) =>
+  const unwatch = run.services.authorizer.watch(target, context.connection, context.listener, context.head, (error) =>
     join.close(error),
   )
   const { sent, received, error } = await join.done

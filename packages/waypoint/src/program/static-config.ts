@@ -1,5 +1,6 @@
 // Resources from a YAML file instead of a controller: the same messages in protobuf's JSON form, with IP addresses as text.
 import { create, fromJson, type JsonValue } from '@bufbuild/protobuf'
+import { validateRequestPolicy } from '@wishbone/core/authorization'
 import { parseIp } from '@wishbone/core/ip'
 import type { MeshState } from '@wishbone/core/mesh'
 import { authorizationName, serviceName } from '@wishbone/core/names'
@@ -14,6 +15,7 @@ export interface StaticConfig {
   readonly certificates: readonly l7.Certificate[]
   readonly addresses: readonly workload.Address[]
   readonly authorizations: readonly security.Authorization[]
+  readonly requestPolicies: readonly l7.RequestPolicy[]
 }
 
 type Section = readonly JsonValue[]
@@ -21,7 +23,7 @@ type Section = readonly JsonValue[]
 /** @throws Error that names the section and entry that cannot be read. */
 export function parseStaticConfig(text: string): StaticConfig {
   const root = (parse(text) ?? {}) as Record<string, Section | undefined>
-  const known = ['listeners', 'routes', 'tcpRoutes', 'certificates', 'addresses', 'authorizations']
+  const known = ['listeners', 'routes', 'tcpRoutes', 'certificates', 'addresses', 'authorizations', 'requestPolicies']
   for (const name of Object.keys(root))
     if (!known.includes(name)) throw new Error(`unknown section "${name}"; there are ${known.join(', ')}`)
   const read = <T>(name: string, decode: (value: JsonValue) => T): T[] =>
@@ -41,6 +43,7 @@ export function parseStaticConfig(text: string): StaticConfig {
       create(workload.AddressSchema, fromJson(workload.AddressSchema, withBytes(value))),
     ),
     authorizations: read('authorizations', (value) => fromJson(security.AuthorizationSchema, withBytes(value))),
+    requestPolicies: read('requestPolicies', (value) => fromJson(l7.RequestPolicySchema, withBytes(value))),
   }
 }
 
@@ -55,7 +58,12 @@ export function applyStaticConfig(config: StaticConfig, store: ResourceStore, st
     }),
     ...state.apply({ addresses: config.addresses.map((address) => [nameOf(address), address]), removed: [] }),
   ]
+  for (const policy of config.requestPolicies) {
+    const reason = validateRequestPolicy(policy)
+    if (reason !== undefined) rejected.push({ name: policy.name, reason })
+  }
   if (rejected.length > 0) throw new Error(rejected.map(({ name, reason }) => `${name}: ${reason}`).join('; '))
+  store.apply('requestPolicies', named(config.requestPolicies), [])
   store.apply('certificates', named(config.certificates), [])
   store.apply('listeners', named(config.listeners), [])
   store.apply('routes', named(config.routes), [])

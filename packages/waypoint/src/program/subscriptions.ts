@@ -2,6 +2,7 @@
 
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf'
 import { fromBinary } from '@bufbuild/protobuf'
+import { validateRequestPolicy } from '@wishbone/core/authorization'
 import type { MeshState } from '@wishbone/core/mesh'
 import { l7, security, typeUrls, workload } from '@wishbone/proto'
 import { type AdsType, adsType, type DecodedResource, type RejectedResource } from '@wishbone/runtime/xds'
@@ -15,6 +16,14 @@ export function subscriptions(store: ResourceStore, state: MeshState): readonly 
     wildcard(typeUrls.authorization, security.AuthorizationSchema, (resources, removed) =>
       state.applyAuthorizations({ authorizations: pairs(resources), removed }),
     ),
+    wildcard(typeUrls.requestPolicy, l7.RequestPolicySchema, (resources, removed) => {
+      // The Authorization of the name stays in force for one that can't be judged.
+      const problems = resources.map(({ value }) => validateRequestPolicy(value))
+      const sound = resources.filter((_, index) => problems[index] === undefined)
+      const refused = resources.filter((_, index) => problems[index] !== undefined)
+      store.apply('requestPolicies', pairs(sound), [...removed, ...refused.map(({ name }) => name)])
+      return refused.map(({ name, value }) => ({ name, reason: validateRequestPolicy(value) ?? '' }))
+    }),
     wildcard(typeUrls.address, workload.AddressSchema, (resources, removed) =>
       state.apply({ addresses: pairs(resources), removed }),
     ),

@@ -8,12 +8,19 @@ interface Maps {
   readonly routes: Map<string, l7.Route>
   readonly tcpRoutes: Map<string, l7.TcpRoute>
   readonly certificates: Map<string, l7.Certificate>
+  readonly requestPolicies: Map<string, l7.RequestPolicy>
 }
 
 type KindOfResource = keyof Maps
 
 export class ResourceStore {
-  readonly #maps: Maps = { listeners: new Map(), routes: new Map(), tcpRoutes: new Map(), certificates: new Map() }
+  readonly #maps: Maps = {
+    listeners: new Map(),
+    routes: new Map(),
+    tcpRoutes: new Map(),
+    certificates: new Map(),
+    requestPolicies: new Map(),
+  }
   readonly #subscribers = new Set<(table: RouteTable) => void>()
   #table: RouteTable = compile(this.#maps)
   #pending = false
@@ -24,6 +31,11 @@ export class ResourceStore {
 
   certificate(name: string): l7.Certificate | undefined {
     return this.#maps.certificates.get(name)
+  }
+
+  /** The form for requests of an AuthorizationPolicy; undefined: its Authorization is all there is. */
+  requestPolicy(name: string): l7.RequestPolicy | undefined {
+    return this.#maps.requestPolicies.get(name)
   }
 
   get certificates(): ReadonlyMap<string, l7.Certificate> {

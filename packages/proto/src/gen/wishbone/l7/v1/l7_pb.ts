@@ -12,13 +12,15 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
+import type { Action, Address, Match, StringMatch } from "../../../istio/security/authorization_pb.ts";
+import { file_istio_security_authorization } from "../../../istio/security/authorization_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file wishbone/l7/v1/l7.proto.
  */
 export const file_wishbone_l7_v1_l7: GenFile = /*@__PURE__*/
-  fileDesc("Chd3aXNoYm9uZS9sNy92MS9sNy5wcm90bxIOd2lzaGJvbmUubDcudjEiXAoGU291cmNlEgwKBGtpbmQYASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEgwKBG5hbWUYAyABKAkSDwoHc2VjdGlvbhgEIAEoCRISCgpnZW5lcmF0aW9uGAUgASgDIvoCCghMaXN0ZW5lchIMCgRuYW1lGAEgASgJEiYKBnNvdXJjZRgCIAEoCzIWLndpc2hib25lLmw3LnYxLlNvdXJjZRIqCghwcm90b2NvbBgDIAEoDjIYLndpc2hib25lLmw3LnYxLlByb3RvY29sEi4KB3NlcnZpY2UYBCABKAsyGy53aXNoYm9uZS5sNy52MS5TZXJ2aWNlUG9ydEgAEi4KB2dhdGV3YXkYBSABKAsyGy53aXNoYm9uZS5sNy52MS5HYXRld2F5UG9ydEgAEjMKCHdvcmtsb2FkGAkgASgLMh8ud2lzaGJvbmUubDcudjEuV29ya2xvYWRCaW5kaW5nSAASEgoKaGFzX3JvdXRlcxgGIAEoCBIrCgN0bHMYByABKAsyHi53aXNoYm9uZS5sNy52MS5UbHNUZXJtaW5hdGlvbhIQCghwb2xpY2llcxgIIAMoCRIbChNjb25zdW1lcl9uYW1lc3BhY2VzGAogAygJQgcKBWJvdW5kIkAKC1NlcnZpY2VQb3J0EhEKCW5hbWVzcGFjZRgBIAEoCRIQCghob3N0bmFtZRgCIAEoCRIMCgRwb3J0GAMgASgNIh4KD1dvcmtsb2FkQmluZGluZxILCgN1aWQYASABKAkiLQoLR2F0ZXdheVBvcnQSDAoEcG9ydBgBIAEoDRIQCghob3N0bmFtZRgCIAEoCSImCg5UbHNUZXJtaW5hdGlvbhIUCgxjZXJ0aWZpY2F0ZXMYASADKAkiZwoLQ2VydGlmaWNhdGUSDAoEbmFtZRgBIAEoCRImCgZzb3VyY2UYAiABKAsyFi53aXNoYm9uZS5sNy52MS5Tb3VyY2USEQoJY2hhaW5fcGVtGAMgASgJEg8KB2tleV9wZW0YBCABKAkiogMKBVJvdXRlEgwKBG5hbWUYASABKAkSJgoGc291cmNlGAIgASgLMhYud2lzaGJvbmUubDcudjEuU291cmNlEiwKB3BhcmVudHMYAyADKAsyGy53aXNoYm9uZS5sNy52MS5Sb3V0ZVBhcmVudBIaChJjb25zdW1lcl9uYW1lc3BhY2UYBCABKAkSLgoKcHJlY2VkZW5jZRgFIAEoCzIaLndpc2hib25lLmw3LnYxLlByZWNlZGVuY2USLQoHbWF0Y2hlcxgGIAMoCzIcLndpc2hib25lLmw3LnYxLlJlcXVlc3RNYXRjaBInCgdmaWx0ZXJzGAcgAygLMhYud2lzaGJvbmUubDcudjEuRmlsdGVyEjEKCGJhY2tlbmRzGAggAygLMh8ud2lzaGJvbmUubDcudjEuV2VpZ2h0ZWRCYWNrZW5kEioKCHRpbWVvdXRzGAkgASgLMhgud2lzaGJvbmUubDcudjEuVGltZW91dHMSJAoFcmV0cnkYCiABKAsyFS53aXNoYm9uZS5sNy52MS5SZXRyeRIMCgRncnBjGAsgASgIIlEKC1JvdXRlUGFyZW50EhAKCGxpc3RlbmVyGAEgASgJEjAKCWhvc3RuYW1lcxgCIAMoCzIdLndpc2hib25lLmw3LnYxLlJvdXRlSG9zdG5hbWUiNAoNUm91dGVIb3N0bmFtZRIRCgllZmZlY3RpdmUYASABKAkSEAoIb3JpZ2luYWwYAiABKAkiVAoKUHJlY2VkZW5jZRIXCg9jcmVhdGVkX3VuaXhfbXMYASABKAMSEQoJbmFtZXNwYWNlGAIgASgJEgwKBG5hbWUYAyABKAkSDAoEcnVsZRgEIAEoDSKuAQoMUmVxdWVzdE1hdGNoEicKBHBhdGgYASABKAsyGS53aXNoYm9uZS5sNy52MS5QYXRoTWF0Y2gSDgoGbWV0aG9kGAIgASgJEisKB2hlYWRlcnMYAyADKAsyGi53aXNoYm9uZS5sNy52MS5WYWx1ZU1hdGNoEikKBXF1ZXJ5GAQgAygLMhoud2lzaGJvbmUubDcudjEuVmFsdWVNYXRjaBINCgVpbmRleBgFIAEoDSJHCglQYXRoTWF0Y2gSDwoFZXhhY3QYASABKAlIABIQCgZwcmVmaXgYAiABKAlIABIPCgVyZWdleBgDIAEoCUgAQgYKBGtpbmQiRAoKVmFsdWVNYXRjaBIMCgRuYW1lGAEgASgJEg8KBWV4YWN0GAIgASgJSAASDwoFcmVnZXgYAyABKAlIAEIGCgRraW5kIpQDCgZGaWx0ZXISOQoPcmVxdWVzdF9oZWFkZXJzGAEgASgLMh4ud2lzaGJvbmUubDcudjEuSGVhZGVyTW9kaWZpZXJIABI6ChByZXNwb25zZV9oZWFkZXJzGAIgASgLMh4ud2lzaGJvbmUubDcudjEuSGVhZGVyTW9kaWZpZXJIABIsCghyZWRpcmVjdBgDIAEoCzIYLndpc2hib25lLmw3LnYxLlJlZGlyZWN0SAASKgoHcmV3cml0ZRgEIAEoCzIXLndpc2hib25lLmw3LnYxLlJld3JpdGVIABIoCgZtaXJyb3IYBSABKAsyFi53aXNoYm9uZS5sNy52MS5NaXJyb3JIABIkCgRjb3JzGAYgASgLMhQud2lzaGJvbmUubDcudjEuQ29yc0gAEi8KBWZhdWx0GAcgASgLMh4ud2lzaGJvbmUubDcudjEuRmF1bHRJbmplY3Rpb25IABIwCgZkaXJlY3QYCCABKAsyHi53aXNoYm9uZS5sNy52MS5EaXJlY3RSZXNwb25zZUgAQgYKBGtpbmQiKgoLSGVhZGVyVmFsdWUSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJ0Cg5IZWFkZXJNb2RpZmllchIoCgNzZXQYASADKAsyGy53aXNoYm9uZS5sNy52MS5IZWFkZXJWYWx1ZRIoCgNhZGQYAiADKAsyGy53aXNoYm9uZS5sNy52MS5IZWFkZXJWYWx1ZRIOCgZyZW1vdmUYAyADKAkiNwoLUGF0aFJld3JpdGUSDgoEZnVsbBgBIAEoCUgAEhAKBnByZWZpeBgCIAEoCUgAQgYKBGtpbmQidQoIUmVkaXJlY3QSDgoGc2NoZW1lGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEikKBHBhdGgYAyABKAsyGy53aXNoYm9uZS5sNy52MS5QYXRoUmV3cml0ZRIMCgRwb3J0GAQgASgNEg4KBnN0YXR1cxgFIAEoDSJGCgdSZXdyaXRlEhAKCGhvc3RuYW1lGAEgASgJEikKBHBhdGgYAiABKAsyGy53aXNoYm9uZS5sNy52MS5QYXRoUmV3cml0ZSJaCgZNaXJyb3ISKAoHYmFja2VuZBgBIAEoCzIXLndpc2hib25lLmw3LnYxLkJhY2tlbmQSEQoJbnVtZXJhdG9yGAIgASgNEhMKC2Rlbm9taW5hdG9yGAMgASgNIpcBCgRDb3JzEhUKDWFsbG93X29yaWdpbnMYASADKAkSGQoRYWxsb3dfY3JlZGVudGlhbHMYAiABKAgSFQoNYWxsb3dfbWV0aG9kcxgDIAMoCRIVCg1hbGxvd19oZWFkZXJzGAQgAygJEhYKDmV4cG9zZV9oZWFkZXJzGAUgAygJEhcKD21heF9hZ2Vfc2Vjb25kcxgGIAEoDSLVAQoORmF1bHRJbmplY3Rpb24SJgoGc291cmNlGAEgASgLMhYud2lzaGJvbmUubDcudjEuU291cmNlEigKBWRlbGF5GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKDWRlbGF5X3BlcmNlbnQYAyABKAESFAoMYWJvcnRfc3RhdHVzGAQgASgNEhkKEWFib3J0X2dycGNfc3RhdHVzGAUgASgNEhIKCmFib3J0X2dycGMYBiABKAgSFQoNYWJvcnRfcGVyY2VudBgHIAEoASI+Cg5EaXJlY3RSZXNwb25zZRIOCgZzdGF0dXMYASABKA0SDAoEYm9keRgCIAEoCRIOCgZyZWFzb24YAyABKAkidAoPV2VpZ2h0ZWRCYWNrZW5kEg4KBndlaWdodBgBIAEoDRIoCgdiYWNrZW5kGAIgASgLMhcud2lzaGJvbmUubDcudjEuQmFja2VuZBInCgdmaWx0ZXJzGAMgAygLMhYud2lzaGJvbmUubDcudjEuRmlsdGVyInkKB0JhY2tlbmQSMQoHc2VydmljZRgBIAEoCzIeLndpc2hib25lLmw3LnYxLlNlcnZpY2VCYWNrZW5kSAASMQoHaW52YWxpZBgCIAEoCzIeLndpc2hib25lLmw3LnYxLkludmFsaWRCYWNrZW5kSABCCAoGdGFyZ2V0IpgBCg5TZXJ2aWNlQmFja2VuZBIRCgluYW1lc3BhY2UYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDAoEcG9ydBgDIAEoDRIqCghwcm90b2NvbBgEIAEoDjIYLndpc2hib25lLmw3LnYxLlByb3RvY29sEicKA3RscxgFIAEoCzIaLndpc2hib25lLmw3LnYxLkJhY2tlbmRUbHMiMQoOSW52YWxpZEJhY2tlbmQSDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiXAoKQmFja2VuZFRscxIQCghob3N0bmFtZRgBIAEoCRIOCgZjYV9wZW0YAiABKAkSEQoJc3lzdGVtX2NhGAMgASgIEhkKEXN1YmplY3RfYWx0X25hbWVzGAQgAygJImoKCFRpbWVvdXRzEioKB3JlcXVlc3QYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoPYmFja2VuZF9yZXF1ZXN0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIlQKBVJldHJ5Eg0KBWNvZGVzGAEgAygNEhAKCGF0dGVtcHRzGAIgASgNEioKB2JhY2tvZmYYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i7QEKCFRjcFJvdXRlEgwKBG5hbWUYASABKAkSJgoGc291cmNlGAIgASgLMhYud2lzaGJvbmUubDcudjEuU291cmNlEiwKB3BhcmVudHMYAyADKAsyGy53aXNoYm9uZS5sNy52MS5Sb3V0ZVBhcmVudBIaChJjb25zdW1lcl9uYW1lc3BhY2UYBCABKAkSLgoKcHJlY2VkZW5jZRgFIAEoCzIaLndpc2hib25lLmw3LnYxLlByZWNlZGVuY2USMQoIYmFja2VuZHMYBiADKAsyHy53aXNoYm9uZS5sNy52MS5XZWlnaHRlZEJhY2tlbmQqgwEKCFByb3RvY29sEhgKFFBST1RPQ09MX1VOU1BFQ0lGSUVEEAASEQoNUFJPVE9DT0xfSFRUUBABEhIKDlBST1RPQ09MX0hUVFAyEAISEAoMUFJPVE9DT0xfVENQEAMSEAoMUFJPVE9DT0xfVExTEAQSEgoOUFJPVE9DT0xfSFRUUFMQBWIGcHJvdG8z", [file_google_protobuf_duration]);
+  fileDesc("Chd3aXNoYm9uZS9sNy92MS9sNy5wcm90bxIOd2lzaGJvbmUubDcudjEiXAoGU291cmNlEgwKBGtpbmQYASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEgwKBG5hbWUYAyABKAkSDwoHc2VjdGlvbhgEIAEoCRISCgpnZW5lcmF0aW9uGAUgASgDIvoCCghMaXN0ZW5lchIMCgRuYW1lGAEgASgJEiYKBnNvdXJjZRgCIAEoCzIWLndpc2hib25lLmw3LnYxLlNvdXJjZRIqCghwcm90b2NvbBgDIAEoDjIYLndpc2hib25lLmw3LnYxLlByb3RvY29sEi4KB3NlcnZpY2UYBCABKAsyGy53aXNoYm9uZS5sNy52MS5TZXJ2aWNlUG9ydEgAEi4KB2dhdGV3YXkYBSABKAsyGy53aXNoYm9uZS5sNy52MS5HYXRld2F5UG9ydEgAEjMKCHdvcmtsb2FkGAkgASgLMh8ud2lzaGJvbmUubDcudjEuV29ya2xvYWRCaW5kaW5nSAASEgoKaGFzX3JvdXRlcxgGIAEoCBIrCgN0bHMYByABKAsyHi53aXNoYm9uZS5sNy52MS5UbHNUZXJtaW5hdGlvbhIQCghwb2xpY2llcxgIIAMoCRIbChNjb25zdW1lcl9uYW1lc3BhY2VzGAogAygJQgcKBWJvdW5kIkAKC1NlcnZpY2VQb3J0EhEKCW5hbWVzcGFjZRgBIAEoCRIQCghob3N0bmFtZRgCIAEoCRIMCgRwb3J0GAMgASgNIh4KD1dvcmtsb2FkQmluZGluZxILCgN1aWQYASABKAkiLQoLR2F0ZXdheVBvcnQSDAoEcG9ydBgBIAEoDRIQCghob3N0bmFtZRgCIAEoCSImCg5UbHNUZXJtaW5hdGlvbhIUCgxjZXJ0aWZpY2F0ZXMYASADKAkiZwoLQ2VydGlmaWNhdGUSDAoEbmFtZRgBIAEoCRImCgZzb3VyY2UYAiABKAsyFi53aXNoYm9uZS5sNy52MS5Tb3VyY2USEQoJY2hhaW5fcGVtGAMgASgJEg8KB2tleV9wZW0YBCABKAkiogMKBVJvdXRlEgwKBG5hbWUYASABKAkSJgoGc291cmNlGAIgASgLMhYud2lzaGJvbmUubDcudjEuU291cmNlEiwKB3BhcmVudHMYAyADKAsyGy53aXNoYm9uZS5sNy52MS5Sb3V0ZVBhcmVudBIaChJjb25zdW1lcl9uYW1lc3BhY2UYBCABKAkSLgoKcHJlY2VkZW5jZRgFIAEoCzIaLndpc2hib25lLmw3LnYxLlByZWNlZGVuY2USLQoHbWF0Y2hlcxgGIAMoCzIcLndpc2hib25lLmw3LnYxLlJlcXVlc3RNYXRjaBInCgdmaWx0ZXJzGAcgAygLMhYud2lzaGJvbmUubDcudjEuRmlsdGVyEjEKCGJhY2tlbmRzGAggAygLMh8ud2lzaGJvbmUubDcudjEuV2VpZ2h0ZWRCYWNrZW5kEioKCHRpbWVvdXRzGAkgASgLMhgud2lzaGJvbmUubDcudjEuVGltZW91dHMSJAoFcmV0cnkYCiABKAsyFS53aXNoYm9uZS5sNy52MS5SZXRyeRIMCgRncnBjGAsgASgIIlEKC1JvdXRlUGFyZW50EhAKCGxpc3RlbmVyGAEgASgJEjAKCWhvc3RuYW1lcxgCIAMoCzIdLndpc2hib25lLmw3LnYxLlJvdXRlSG9zdG5hbWUiNAoNUm91dGVIb3N0bmFtZRIRCgllZmZlY3RpdmUYASABKAkSEAoIb3JpZ2luYWwYAiABKAkiVAoKUHJlY2VkZW5jZRIXCg9jcmVhdGVkX3VuaXhfbXMYASABKAMSEQoJbmFtZXNwYWNlGAIgASgJEgwKBG5hbWUYAyABKAkSDAoEcnVsZRgEIAEoDSKuAQoMUmVxdWVzdE1hdGNoEicKBHBhdGgYASABKAsyGS53aXNoYm9uZS5sNy52MS5QYXRoTWF0Y2gSDgoGbWV0aG9kGAIgASgJEisKB2hlYWRlcnMYAyADKAsyGi53aXNoYm9uZS5sNy52MS5WYWx1ZU1hdGNoEikKBXF1ZXJ5GAQgAygLMhoud2lzaGJvbmUubDcudjEuVmFsdWVNYXRjaBINCgVpbmRleBgFIAEoDSJHCglQYXRoTWF0Y2gSDwoFZXhhY3QYASABKAlIABIQCgZwcmVmaXgYAiABKAlIABIPCgVyZWdleBgDIAEoCUgAQgYKBGtpbmQiRAoKVmFsdWVNYXRjaBIMCgRuYW1lGAEgASgJEg8KBWV4YWN0GAIgASgJSAASDwoFcmVnZXgYAyABKAlIAEIGCgRraW5kIpQDCgZGaWx0ZXISOQoPcmVxdWVzdF9oZWFkZXJzGAEgASgLMh4ud2lzaGJvbmUubDcudjEuSGVhZGVyTW9kaWZpZXJIABI6ChByZXNwb25zZV9oZWFkZXJzGAIgASgLMh4ud2lzaGJvbmUubDcudjEuSGVhZGVyTW9kaWZpZXJIABIsCghyZWRpcmVjdBgDIAEoCzIYLndpc2hib25lLmw3LnYxLlJlZGlyZWN0SAASKgoHcmV3cml0ZRgEIAEoCzIXLndpc2hib25lLmw3LnYxLlJld3JpdGVIABIoCgZtaXJyb3IYBSABKAsyFi53aXNoYm9uZS5sNy52MS5NaXJyb3JIABIkCgRjb3JzGAYgASgLMhQud2lzaGJvbmUubDcudjEuQ29yc0gAEi8KBWZhdWx0GAcgASgLMh4ud2lzaGJvbmUubDcudjEuRmF1bHRJbmplY3Rpb25IABIwCgZkaXJlY3QYCCABKAsyHi53aXNoYm9uZS5sNy52MS5EaXJlY3RSZXNwb25zZUgAQgYKBGtpbmQiKgoLSGVhZGVyVmFsdWUSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJ0Cg5IZWFkZXJNb2RpZmllchIoCgNzZXQYASADKAsyGy53aXNoYm9uZS5sNy52MS5IZWFkZXJWYWx1ZRIoCgNhZGQYAiADKAsyGy53aXNoYm9uZS5sNy52MS5IZWFkZXJWYWx1ZRIOCgZyZW1vdmUYAyADKAkiNwoLUGF0aFJld3JpdGUSDgoEZnVsbBgBIAEoCUgAEhAKBnByZWZpeBgCIAEoCUgAQgYKBGtpbmQidQoIUmVkaXJlY3QSDgoGc2NoZW1lGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEikKBHBhdGgYAyABKAsyGy53aXNoYm9uZS5sNy52MS5QYXRoUmV3cml0ZRIMCgRwb3J0GAQgASgNEg4KBnN0YXR1cxgFIAEoDSJGCgdSZXdyaXRlEhAKCGhvc3RuYW1lGAEgASgJEikKBHBhdGgYAiABKAsyGy53aXNoYm9uZS5sNy52MS5QYXRoUmV3cml0ZSJaCgZNaXJyb3ISKAoHYmFja2VuZBgBIAEoCzIXLndpc2hib25lLmw3LnYxLkJhY2tlbmQSEQoJbnVtZXJhdG9yGAIgASgNEhMKC2Rlbm9taW5hdG9yGAMgASgNIpcBCgRDb3JzEhUKDWFsbG93X29yaWdpbnMYASADKAkSGQoRYWxsb3dfY3JlZGVudGlhbHMYAiABKAgSFQoNYWxsb3dfbWV0aG9kcxgDIAMoCRIVCg1hbGxvd19oZWFkZXJzGAQgAygJEhYKDmV4cG9zZV9oZWFkZXJzGAUgAygJEhcKD21heF9hZ2Vfc2Vjb25kcxgGIAEoDSLVAQoORmF1bHRJbmplY3Rpb24SJgoGc291cmNlGAEgASgLMhYud2lzaGJvbmUubDcudjEuU291cmNlEigKBWRlbGF5GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKDWRlbGF5X3BlcmNlbnQYAyABKAESFAoMYWJvcnRfc3RhdHVzGAQgASgNEhkKEWFib3J0X2dycGNfc3RhdHVzGAUgASgNEhIKCmFib3J0X2dycGMYBiABKAgSFQoNYWJvcnRfcGVyY2VudBgHIAEoASI+Cg5EaXJlY3RSZXNwb25zZRIOCgZzdGF0dXMYASABKA0SDAoEYm9keRgCIAEoCRIOCgZyZWFzb24YAyABKAkidAoPV2VpZ2h0ZWRCYWNrZW5kEg4KBndlaWdodBgBIAEoDRIoCgdiYWNrZW5kGAIgASgLMhcud2lzaGJvbmUubDcudjEuQmFja2VuZBInCgdmaWx0ZXJzGAMgAygLMhYud2lzaGJvbmUubDcudjEuRmlsdGVyInkKB0JhY2tlbmQSMQoHc2VydmljZRgBIAEoCzIeLndpc2hib25lLmw3LnYxLlNlcnZpY2VCYWNrZW5kSAASMQoHaW52YWxpZBgCIAEoCzIeLndpc2hib25lLmw3LnYxLkludmFsaWRCYWNrZW5kSABCCAoGdGFyZ2V0IpgBCg5TZXJ2aWNlQmFja2VuZBIRCgluYW1lc3BhY2UYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDAoEcG9ydBgDIAEoDRIqCghwcm90b2NvbBgEIAEoDjIYLndpc2hib25lLmw3LnYxLlByb3RvY29sEicKA3RscxgFIAEoCzIaLndpc2hib25lLmw3LnYxLkJhY2tlbmRUbHMiMQoOSW52YWxpZEJhY2tlbmQSDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiXAoKQmFja2VuZFRscxIQCghob3N0bmFtZRgBIAEoCRIOCgZjYV9wZW0YAiABKAkSEQoJc3lzdGVtX2NhGAMgASgIEhkKEXN1YmplY3RfYWx0X25hbWVzGAQgAygJImoKCFRpbWVvdXRzEioKB3JlcXVlc3QYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoPYmFja2VuZF9yZXF1ZXN0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIlQKBVJldHJ5Eg0KBWNvZGVzGAEgAygNEhAKCGF0dGVtcHRzGAIgASgNEioKB2JhY2tvZmYYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i7QEKCFRjcFJvdXRlEgwKBG5hbWUYASABKAkSJgoGc291cmNlGAIgASgLMhYud2lzaGJvbmUubDcudjEuU291cmNlEiwKB3BhcmVudHMYAyADKAsyGy53aXNoYm9uZS5sNy52MS5Sb3V0ZVBhcmVudBIaChJjb25zdW1lcl9uYW1lc3BhY2UYBCABKAkSLgoKcHJlY2VkZW5jZRgFIAEoCzIaLndpc2hib25lLmw3LnYxLlByZWNlZGVuY2USMQoIYmFja2VuZHMYBiADKAsyHy53aXNoYm9uZS5sNy52MS5XZWlnaHRlZEJhY2tlbmQiqgEKDVJlcXVlc3RQb2xpY3kSDAoEbmFtZRgBIAEoCRImCgZzb3VyY2UYAiABKAsyFi53aXNoYm9uZS5sNy52MS5Tb3VyY2USJgoGYWN0aW9uGAMgASgOMhYuaXN0aW8uc2VjdXJpdHkuQWN0aW9uEg8KB2RyeV9ydW4YBCABKAgSKgoFcnVsZXMYBSADKAsyGy53aXNoYm9uZS5sNy52MS5SZXF1ZXN0UnVsZSI9CgtSZXF1ZXN0UnVsZRIuCgdjbGF1c2VzGAEgAygLMh0ud2lzaGJvbmUubDcudjEuUmVxdWVzdENsYXVzZSI9Cg1SZXF1ZXN0Q2xhdXNlEiwKB21hdGNoZXMYASADKAsyGy53aXNoYm9uZS5sNy52MS5Qb2xpY3lNYXRjaCLMBAoLUG9saWN5TWF0Y2gSKQoKY29ubmVjdGlvbhgBIAEoCzIVLmlzdGlvLnNlY3VyaXR5Lk1hdGNoEiwKB21ldGhvZHMYAiADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBIwCgtub3RfbWV0aG9kcxgDIAMoCzIbLmlzdGlvLnNlY3VyaXR5LlN0cmluZ01hdGNoEioKBXBhdGhzGAQgAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2gSLgoJbm90X3BhdGhzGAUgAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2gSKgoFaG9zdHMYBiADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBIuCglub3RfaG9zdHMYByADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBIyCg10cnVzdF9kb21haW5zGAggAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2gSNgoRbm90X3RydXN0X2RvbWFpbnMYCSADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBIrCgpyZW1vdGVfaXBzGAogAygLMhcuaXN0aW8uc2VjdXJpdHkuQWRkcmVzcxIvCg5ub3RfcmVtb3RlX2lwcxgLIAMoCzIXLmlzdGlvLnNlY3VyaXR5LkFkZHJlc3MSMAoHaGVhZGVycxgMIAMoCzIfLndpc2hib25lLmw3LnYxLkhlYWRlckNvbmRpdGlvbiJ9Cg9IZWFkZXJDb25kaXRpb24SDAoEbmFtZRgBIAEoCRIrCgZ2YWx1ZXMYAiADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBIvCgpub3RfdmFsdWVzGAMgAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2gqgwEKCFByb3RvY29sEhgKFFBST1RPQ09MX1VOU1BFQ0lGSUVEEAASEQoNUFJPVE9DT0xfSFRUUBABEhIKDlBST1RPQ09MX0hUVFAyEAISEAoMUFJPVE9DT0xfVENQEAMSEAoMUFJPVE9DT0xfVExTEAQSEgoOUFJPVE9DT0xfSFRUUFMQBWIGcHJvdG8z", [file_google_protobuf_duration, file_istio_security_authorization]);
 
 /**
  * The user's object that a resource came from, for logs, statuses and dumps.
@@ -1138,6 +1140,196 @@ export type TcpRoute = Message<"wishbone.l7.v1.TcpRoute"> & {
  */
 export const TcpRouteSchema: GenMessage<TcpRoute> = /*@__PURE__*/
   messageDesc(file_wishbone_l7_v1_l7, 31);
+
+/**
+ * An AuthorizationPolicy that speaks of requests, as written. Where HTTP is spoken it is judged in place of the
+ * Authorization of the same name, which is what layer 4 can make of it and never allows more; so a proxy that knows
+ * only that one, or has it first, is never open. Resource name: "<namespace>/<policy>".
+ *
+ * @generated from message wishbone.l7.v1.RequestPolicy
+ */
+export type RequestPolicy = Message<"wishbone.l7.v1.RequestPolicy"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: wishbone.l7.v1.Source source = 2;
+   */
+  source?: Source | undefined;
+
+  /**
+   * @generated from field: istio.security.Action action = 3;
+   */
+  action: Action;
+
+  /**
+   * @generated from field: bool dry_run = 4;
+   */
+  dryRun: boolean;
+
+  /**
+   * ORed; none: matches nothing.
+   *
+   * @generated from field: repeated wishbone.l7.v1.RequestRule rules = 5;
+   */
+  rules: RequestRule[];
+};
+
+/**
+ * Describes the message wishbone.l7.v1.RequestPolicy.
+ * Use `create(RequestPolicySchema)` to create a new message.
+ */
+export const RequestPolicySchema: GenMessage<RequestPolicy> = /*@__PURE__*/
+  messageDesc(file_wishbone_l7_v1_l7, 32);
+
+/**
+ * Clauses are ANDed; none: matches everything.
+ *
+ * @generated from message wishbone.l7.v1.RequestRule
+ */
+export type RequestRule = Message<"wishbone.l7.v1.RequestRule"> & {
+  /**
+   * @generated from field: repeated wishbone.l7.v1.RequestClause clauses = 1;
+   */
+  clauses: RequestClause[];
+};
+
+/**
+ * Describes the message wishbone.l7.v1.RequestRule.
+ * Use `create(RequestRuleSchema)` to create a new message.
+ */
+export const RequestRuleSchema: GenMessage<RequestRule> = /*@__PURE__*/
+  messageDesc(file_wishbone_l7_v1_l7, 33);
+
+/**
+ * Matches are ORed.
+ *
+ * @generated from message wishbone.l7.v1.RequestClause
+ */
+export type RequestClause = Message<"wishbone.l7.v1.RequestClause"> & {
+  /**
+   * @generated from field: repeated wishbone.l7.v1.PolicyMatch matches = 1;
+   */
+  matches: PolicyMatch[];
+};
+
+/**
+ * Describes the message wishbone.l7.v1.RequestClause.
+ * Use `create(RequestClauseSchema)` to create a new message.
+ */
+export const RequestClauseSchema: GenMessage<RequestClause> = /*@__PURE__*/
+  messageDesc(file_wishbone_l7_v1_l7, 34);
+
+/**
+ * Fields are ANDed, the values of a field ORed; a not_ field holds when none of its values matches.
+ *
+ * @generated from message wishbone.l7.v1.PolicyMatch
+ */
+export type PolicyMatch = Message<"wishbone.l7.v1.PolicyMatch"> & {
+  /**
+   * What layer 4 knows; without fields it holds.
+   *
+   * @generated from field: istio.security.Match connection = 1;
+   */
+  connection?: Match | undefined;
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch methods = 2;
+   */
+  methods: StringMatch[];
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch not_methods = 3;
+   */
+  notMethods: StringMatch[];
+
+  /**
+   * Without the query.
+   *
+   * @generated from field: repeated istio.security.StringMatch paths = 4;
+   */
+  paths: StringMatch[];
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch not_paths = 5;
+   */
+  notPaths: StringMatch[];
+
+  /**
+   * Lower case. Without a port a value matches a host with any.
+   *
+   * @generated from field: repeated istio.security.StringMatch hosts = 6;
+   */
+  hosts: StringMatch[];
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch not_hosts = 7;
+   */
+  notHosts: StringMatch[];
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch trust_domains = 8;
+   */
+  trustDomains: StringMatch[];
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch not_trust_domains = 9;
+   */
+  notTrustDomains: StringMatch[];
+
+  /**
+   * @generated from field: repeated istio.security.Address remote_ips = 10;
+   */
+  remoteIps: Address[];
+
+  /**
+   * @generated from field: repeated istio.security.Address not_remote_ips = 11;
+   */
+  notRemoteIps: Address[];
+
+  /**
+   * @generated from field: repeated wishbone.l7.v1.HeaderCondition headers = 12;
+   */
+  headers: HeaderCondition[];
+};
+
+/**
+ * Describes the message wishbone.l7.v1.PolicyMatch.
+ * Use `create(PolicyMatchSchema)` to create a new message.
+ */
+export const PolicyMatchSchema: GenMessage<PolicyMatch> = /*@__PURE__*/
+  messageDesc(file_wishbone_l7_v1_l7, 35);
+
+/**
+ * @generated from message wishbone.l7.v1.HeaderCondition
+ */
+export type HeaderCondition = Message<"wishbone.l7.v1.HeaderCondition"> & {
+  /**
+   * Lower case.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch values = 2;
+   */
+  values: StringMatch[];
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch not_values = 3;
+   */
+  notValues: StringMatch[];
+};
+
+/**
+ * Describes the message wishbone.l7.v1.HeaderCondition.
+ * Use `create(HeaderConditionSchema)` to create a new message.
+ */
+export const HeaderConditionSchema: GenMessage<HeaderCondition> = /*@__PURE__*/
+  messageDesc(file_wishbone_l7_v1_l7, 36);
 
 /**
  * @generated from enum wishbone.l7.v1.Protocol
