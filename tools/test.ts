@@ -52,6 +52,16 @@ function namespacesObstacle(): string | undefined {
   return `network namespaces cannot be made here (${reason}); run as root, or allow unprivileged user namespaces`
 }
 
+/** The CNI plugin's own checks; hosts run it, so it is in Go. */
+function cniPluginIsSound(): boolean {
+  const folder = join(root, 'packages/node/cni')
+  return command('go', ['vet', './...'], folder) && command('go', ['test', './...'], folder)
+}
+
+function goObstacle(): string | undefined {
+  return spawnSync('go', ['version']).status === 0 ? undefined : 'Go is not installed here'
+}
+
 const vitest = (project: string): boolean =>
   command(process.execPath, [
     '--disable-warning=ExperimentalWarning',
@@ -81,6 +91,7 @@ const steps: readonly Step[] = [
   { name: 'generated-kinds', run: () => command(process.execPath, ['tools/generate-kinds.ts', '--check']) },
   { name: 'generated-docs', run: () => command(process.execPath, ['tools/generate-docs.ts', '--check']) },
   { name: 'unit', run: () => vitest('unit') },
+  { name: 'cni', run: cniPluginIsSound, obstacle: goObstacle },
   { name: 'namespaces', run: () => vitest('namespaces'), obstacle: namespacesObstacle },
   { name: 'worlds', run: () => vitest('worlds'), obstacle: namespacesObstacle },
 ]

@@ -1,0 +1,3 @@
+module wishbone.dev/cni
+
+go 1.24
