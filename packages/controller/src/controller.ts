@@ -43,7 +43,10 @@ export async function startController(
   const client = new KubeClient(connection, 'wishbone-controller')
   stack.defer(() => client.close())
   let clients: Clients | undefined
-  const metrics = createControllerMetrics(() => clients)
+  const metrics = createControllerMetrics(
+    () => clients,
+    () => store,
+  )
   let authority: Authority | undefined
 
   const store = new Store({ log, observer: metrics.store, onChange: () => pipeline.poke() })

@@ -1,6 +1,6 @@
 // The controller's metrics (15014).
 import { createMetrics, type Metrics } from '@wishbone/runtime/metrics'
-import type { StoreObserver } from './kube/index.ts'
+import type { Store, StoreObserver } from './kube/index.ts'
 import type { WriteResult } from './status/index.ts'
 import type { Clients } from './xds/index.ts'
 
@@ -14,7 +14,10 @@ export interface ControllerMetrics {
   leading(leading: boolean): void
 }
 
-export function createControllerMetrics(clients: () => Clients | undefined): ControllerMetrics {
+export function createControllerMetrics(
+  clients: () => Clients | undefined,
+  store: () => Pick<Store, 'states'> | undefined,
+): ControllerMetrics {
   const metrics = createMetrics()
   const objects = metrics.gauge('wishbone_store_objects', 'Objects known per kind.', ['kind'])
   const events = metrics.counter('wishbone_store_changes_total', 'Changes seen per kind.', ['kind'])
@@ -22,6 +25,21 @@ export function createControllerMetrics(clients: () => Clients | undefined): Con
     'wishbone_store_watching',
     '1 while the kind is watched, 0 while it is absent or failing.',
     ['kind'],
+  )
+  metrics.gauge(
+    'wishbone_store_silence_seconds',
+    'Time since the API server last said something about the kind; bookmarks make it about a minute at most.',
+    ['kind'],
+    (gauge) => {
+      for (const [kind, { state, silentMs }] of store()?.states() ?? [])
+        gauge.labels({ kind }).set(state?.kind === 'absent' ? 0 : silentMs / 1000)
+    },
+  )
+  const delays = metrics.histogram(
+    'wishbone_store_event_delay_seconds',
+    'Time between a write, as the object notes it in whole seconds, and its event.',
+    ['kind'],
+    { buckets: [1, 2, 5, 10, 30, 60, 300] },
   )
   const errors = metrics.counter('wishbone_store_errors_total', 'Failed lists and watches per kind.', ['kind'])
   const translations = metrics.counter('wishbone_translations_total', 'Translations of the cluster.', ['outcome'])
@@ -56,6 +74,7 @@ export function createControllerMetrics(clients: () => Clients | undefined): Con
         watching.labels({ kind }).set(state.kind === 'watching' ? 1 : 0)
         if (state.kind === 'failing') errors.labels({ kind }).inc()
       },
+      delayed: (kind, waited) => delays.labels({ kind }).observe(waited),
     },
     clients: {
       pushed(typeUrl, resources, size) {

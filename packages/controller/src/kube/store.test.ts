@@ -4,7 +4,7 @@ import { FakeApiServer } from '../../test/fake-api-server.ts'
 import { eventually, type Recorder, recorder } from '../../test/wait.ts'
 import { type WatchedName, watchedKinds } from './resources.ts'
 import { freezeSnapshot } from './snapshot.ts'
-import { Store } from './store.ts'
+import { Store, type StoreObserver } from './store.ts'
 
 const pods = '/api/v1/pods'
 const routes = '/apis/gateway.networking.k8s.io/v1/httproutes'
@@ -34,7 +34,10 @@ afterEach(async () => {
   await api[Symbol.asyncDispose]()
 })
 
-function start(names: readonly WatchedName[] = ['pods'], options: { pageSize?: number } = {}): void {
+function start(
+  names: readonly WatchedName[] = ['pods'],
+  options: { pageSize?: number; observer?: StoreObserver } = {},
+): void {
   const backoff = { firstMs: 5, maxMs: 20 }
   store = new Store({ log, names, onChange: (name) => void changes.push(name), backoff, absentMs: 20, ...options })
   store.start(client)
@@ -123,14 +126,59 @@ describe('a store', () => {
     start(['pods', 'httpRoutes'])
     await store.synced
     expect(store.states().get('httpRoutes')?.state).toEqual({ kind: 'absent' })
+    expect(store.objects('httpRoutes')).toEqual([])
     await new Promise((resolve) => setTimeout(resolve, 100))
-    expect(log.lines.filter((line) => line.includes('HTTPRoute is not installed'))).toHaveLength(1)
+    expect(log.lines).toEqual([
+      'info kinds that are not installed; taken as empty until they are {"kinds":"HTTPRoute.gateway.networking.k8s.io/v1"}',
+    ])
     api.put(routes, {
       apiVersion: watchedKinds.httpRoutes.apiVersion,
       kind: 'HTTPRoute',
       metadata: { name: 'r', namespace: 'shop' },
     })
     await eventually('the route', () => store.objects('httpRoutes').length === 1)
+    await eventually('a line', () => log.lines.some((line) => line.includes('HTTPRoute is installed now')))
+  })
+
+  test('believes only a second 404 that a kind is gone', async () => {
+    api.put(pods, pod('a'))
+    start()
+    await store.synced
+    await eventually('the watch', () => api.watcherCount === 1)
+    api.fail(/pods/, 404, 1)
+    api.cut()
+    await eventually('a new watch', () => api.requests.filter(({ url }) => url.includes('limit=')).length === 2)
+    expect(changes).toEqual(['pods'])
+    await eventually('the watch', () => api.watcherCount === 1)
+    api.collections.delete(pods)
+    api.cut()
+    await eventually('the end of the kind', () => names().length === 0)
+    await eventually('a line', () => log.lines.some((line) => line.includes('Pod is not installed any more')))
+  })
+
+  test('lists again when the API refuses its watch again and again', async () => {
+    start()
+    await store.synced
+    await eventually('the watch', () => api.watcherCount === 1)
+    api.fail(/watch=true/, 504, 4)
+    api.cut()
+    await eventually('a list', () => api.requests.filter(({ url }) => url.includes('limit=')).length === 2)
+  })
+
+  test('tells how late an event was, and how long there was silence', async () => {
+    const delays: number[] = []
+    const observer = { changed: () => {}, state: () => {}, delayed: (_: WatchedName, s: number) => void delays.push(s) }
+    start(['pods'], { observer })
+    await store.synced
+    await eventually('the watch', () => api.watcherCount === 1)
+    const time = new Date(Date.now() - 20_000).toISOString()
+    api.put(pods, { ...pod('a'), metadata: { name: 'a', namespace: 'shop', managedFields: [{ time }] } })
+    await eventually('the event', () => delays.length === 1)
+    expect(delays[0]).toBeGreaterThan(19)
+    api.remove(pods, 'shop', 'a')
+    await eventually('the deletion', () => names().length === 0)
+    expect(delays).toHaveLength(1)
+    expect(store.states().get('pods')!.silentMs).toBeLessThan(4_000)
   })
 
   test('keeps what it knows while the API fails, and goes on afterwards', async () => {

@@ -8,6 +8,8 @@ import {
   type ListWatchOptions,
   type ListWatchState,
   listWatch,
+  type ObjectMeta,
+  type WatchEvent,
 } from '@wishbone/runtime/kube'
 import type { Log } from '../log.ts'
 import { type WatchedKind, type WatchedName, watchedKinds } from './resources.ts'
@@ -16,6 +18,8 @@ export interface StoreObserver {
   /** `changed` counts objects; called after each event or list. */
   changed(name: WatchedName, count: number): void
   state(name: WatchedName, state: ListWatchState): void
+  /** How long ago, by its own managed fields, the object of an event was written; whole seconds as they are. */
+  delayed?(name: WatchedName, seconds: number): void
 }
 
 export interface StoreOptions extends Omit<ListWatchOptions, 'log'> {
@@ -26,11 +30,20 @@ export interface StoreOptions extends Omit<ListWatchOptions, 'log'> {
   readonly names?: readonly WatchedName[]
 }
 
+export interface StoreState {
+  readonly count: number
+  readonly state: ListWatchState | undefined
+  /** Since the API server last said something about this kind, be it only that there is nothing new. */
+  readonly silentMs: number
+}
+
 interface Collection {
   readonly byKey: Map<string, KubeObject>
   array: readonly KubeObject[] | undefined
   synced: boolean
   state: ListWatchState | undefined
+  /** When the API server last said something about this kind; by the monotonic clock. */
+  heardAtMs: number
 }
 
 export class Store implements AsyncDisposable {
@@ -43,11 +56,18 @@ export class Store implements AsyncDisposable {
   constructor(options: StoreOptions) {
     this.#options = options
     for (const name of options.names ?? (Object.keys(watchedKinds) as WatchedName[]))
-      this.#collections.set(name, { byKey: new Map(), array: undefined, synced: false, state: undefined })
+      this.#collections.set(name, {
+        byKey: new Map(),
+        array: undefined,
+        synced: false,
+        state: undefined,
+        heardAtMs: performance.now(),
+      })
   }
 
   start(client: KubeClient): void {
     const { signal } = this.#abort
+    void this.synced.then(() => this.#logAbsent())
     this.#loops = [...this.#collections].map(([name, collection]) => {
       const handler = this.#handler(name, collection)
       return listWatch(client, watchedKinds[name] as WatchedKind, handler, { ...this.#options, signal })
@@ -67,8 +87,22 @@ export class Store implements AsyncDisposable {
     return pending
   }
 
-  states(): ReadonlyMap<WatchedName, { readonly count: number; readonly state: ListWatchState | undefined }> {
-    return new Map([...this.#collections].map(([name, { byKey, state }]) => [name, { count: byKey.size, state }]))
+  states(): ReadonlyMap<WatchedName, StoreState> {
+    const now = performance.now()
+    return new Map(
+      [...this.#collections].map(([name, { byKey, state, heardAtMs }]) => [
+        name,
+        { count: byKey.size, state, silentMs: now - heardAtMs },
+      ]),
+    )
+  }
+
+  /** One line for all kinds that are not installed, after the first lists. */
+  #logAbsent(): void {
+    const absent = [...this.#collections].filter(([, { state }]) => state?.kind === 'absent').map(([name]) => name)
+    if (absent.length === 0) return
+    const kinds = absent.map((name) => `${watchedKinds[name].kind}.${watchedKinds[name].apiVersion}`).join(', ')
+    this.#options.log.info('kinds that are not installed; taken as empty until they are', { kinds })
   }
 
   objects(name: WatchedName): readonly KubeObject[] {
@@ -83,7 +117,7 @@ export class Store implements AsyncDisposable {
   }
 
   #handler(name: WatchedName, collection: Collection): Parameters<typeof listWatch>[2] {
-    const { onChange, observer } = this.#options
+    const { onChange, observer, log } = this.#options
     const changed = (): void => {
       collection.array = undefined
       observer?.changed(name, collection.byKey.size)
@@ -114,7 +148,17 @@ export class Store implements AsyncDisposable {
       remove: (object) => {
         if (collection.byKey.delete(keyOf(object))) changed()
       },
+      heard: (event) => {
+        collection.heardAtMs = performance.now()
+        const seconds = event === undefined ? undefined : delayOf(event)
+        if (seconds !== undefined) observer?.delayed?.(name, seconds)
+      },
       state: (state) => {
+        const before = collection.state?.kind
+        const { kind, apiVersion } = watchedKinds[name]
+        if (before === 'absent' && state.kind === 'watching') log.info(`${kind} is installed now`, { apiVersion })
+        if (collection.synced && before !== 'absent' && state.kind === 'absent')
+          log.warn(`${kind} is not installed any more; taken as empty until it is`, { apiVersion })
         collection.state = state
         observer?.state(name, state)
       },
@@ -125,6 +169,16 @@ export class Store implements AsyncDisposable {
     this.#abort.abort()
     await Promise.all(this.#loops)
   }
+}
+
+/** Undefined for what leaves no time behind: deletions, and objects whose managed fields were taken away. */
+function delayOf({ type, object }: WatchEvent): number | undefined {
+  const { managedFields, deletionTimestamp } = (object as KubeObject).metadata as ObjectMeta & {
+    readonly managedFields?: readonly { readonly time?: string }[]
+  }
+  if (type === 'DELETED' || deletionTimestamp !== undefined || managedFields === undefined) return undefined
+  const newest = Math.max(...managedFields.map(({ time }) => Date.parse(time ?? '') || 0))
+  return newest > 0 ? Math.max(0, (Date.now() - newest) / 1000) : undefined
 }
 
 function keyOf(object: KubeObject): string {

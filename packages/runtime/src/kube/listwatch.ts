@@ -2,11 +2,13 @@
 //
 // States: listing → watching → (stream ended) watching from the last resource version → …
 //   410 Gone, in a watch or between two pages: listing again. 404 on the collection: the kind is not installed; it counts
-//   as empty and synced, and is looked for again every `absentMs`. Anything else: back-off with jitter, then go on where
-//   it was; what is known stays in force.
+//   as empty and synced, and is looked for again every `absentMs`. (One that was there is asked for twice before it is
+//   taken as gone: a server that has just started does not know all of its kinds.) Anything else: back-off with jitter,
+//   then go on where it was; what is known stays in force. A server that refuses the same watch again and again gets a
+//   new list: its history may have been restored from an older one.
 import { type BackoffOptions, backoff, delay } from '../lifecycle/index.ts'
-import type { KubeClient, KubeObject } from './client.ts'
-import { isStatus, messageOf } from './error.ts'
+import type { KubeClient, KubeObject, WatchEvent } from './client.ts'
+import { isStatus, KubeError, messageOf } from './error.ts'
 import { resourcePath, type WatchedKind } from './resource.ts'
 
 export interface ListWatchHandler {
@@ -14,8 +16,10 @@ export interface ListWatchHandler {
   replace(objects: readonly KubeObject[]): void
   upsert(object: KubeObject): void
   remove(object: KubeObject): void
-  /** For metrics; `lagging` while the kind is not being watched for a reason that is an error. */
+  /** At each change, and again at each failure. Said before `replace` for a kind that is absent. */
   state?(state: ListWatchState): void
+  /** At every sign of life: an answer to a list, an opened watch, an event (given, unless it is a bookmark). */
+  heard?(event?: WatchEvent): void
 }
 
 export type ListWatchState =
@@ -25,16 +29,21 @@ export type ListWatchState =
 
 /** The part of a logger that is needed here. */
 export interface ListWatchLog {
-  info(message: string, fields?: Readonly<Record<string, unknown>>): void
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void
 }
 
 export interface ListWatchOptions {
   readonly pageSize?: number
   readonly backoff?: BackoffOptions
+  /** How often an absent kind is looked for. Default 2 s. */
   readonly absentMs?: number
   readonly log: ListWatchLog
 }
+
+/** So many refusals of one watch in a row make it list again. */
+const refusalsUntilList = 4
+/** A server that sends bookmarks sends one a minute. */
+const silentMs = 150_000
 
 interface ListPage {
   readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string }
@@ -48,25 +57,30 @@ export async function listWatch(
   handler: ListWatchHandler,
   options: ListWatchOptions & { readonly signal: AbortSignal },
 ): Promise<void> {
-  const { log, signal, absentMs = 5_000 } = options
+  const { log, signal, absentMs = 2_000 } = options
   const waits = backoff(options.backoff ?? { firstMs: 100, maxMs: 15_000, jitter: 0.5 })
   let version: string | undefined
   let failures = 0
-  let absent = false
+  let refusals = 0
+  let presence: 'unknown' | 'present' | 'doubtful' | 'absent' = 'unknown'
   while (!signal.aborted) {
     try {
       if (version === undefined) {
         const listed = await list(client, kind, options)
+        presence = 'present'
+        handler.heard?.()
         handler.replace(listed.objects)
         version = listed.version
-        if (absent) log.info(`${kind.kind} is installed now`, { apiVersion: kind.apiVersion })
-        absent = false
       }
-      const onOpen = (): void => handler.state?.({ kind: 'watching' })
+      const onOpen = (): void => {
+        handler.heard?.()
+        handler.state?.({ kind: 'watching' })
+      }
       for await (const event of watch(client, kind, version, onOpen, signal)) {
-        failures = 0
+        failures = refusals = 0
         waits.reset()
         const object = event.object as KubeObject
+        handler.heard?.(event.type === 'BOOKMARK' ? undefined : event)
         if (event.type === 'ADDED' || event.type === 'MODIFIED') handler.upsert(complete(object, kind))
         else if (event.type === 'DELETED') handler.remove(complete(object, kind))
         version = object.metadata?.resourceVersion ?? version
@@ -81,15 +95,16 @@ export async function listWatch(
         if (failures++ === 0) continue
       } else if (isStatus(cause, 404)) {
         version = undefined
-        if (!absent) {
-          log.info(`${kind.kind} is not installed; taken as empty until it is`, { apiVersion: kind.apiVersion })
-          handler.replace([])
+        if (presence === 'present') presence = 'doubtful'
+        else if (presence !== 'absent') {
+          presence = 'absent'
           handler.state?.({ kind: 'absent' })
+          handler.replace([])
         }
-        absent = true
         await delay(absentMs * (0.9 + Math.random() * 0.2), signal)
         continue
       } else {
+        if (cause instanceof KubeError && ++refusals >= refusalsUntilList) version = undefined
         const reason = messageOf(cause)
         handler.state?.({ kind: 'failing', reason })
         // One line at the start of an outage and one now and then.
@@ -110,7 +125,7 @@ async function list(
   const objects: KubeObject[] = []
   let next: string | undefined
   for (;;) {
-    const page = await client.request<ListPage>('GET', resourcePath(kind), {
+    const page = await client.request<ListPage>('GET', resourcePath(kind, kind.namespace), {
       query: { limit: pageSize, continue: next, labelSelector: kind.labelSelector, fieldSelector: kind.fieldSelector },
       signal,
     })
@@ -137,7 +152,7 @@ function watch(
     labelSelector: kind.labelSelector,
     fieldSelector: kind.fieldSelector,
   }
-  return client.watch(resourcePath(kind), { query, silenceMs: (timeoutSeconds + 30) * 1000, onOpen }, signal)
+  return client.watch(resourcePath(kind, kind.namespace), { query, silenceMs: silentMs, onOpen }, signal)
 }
 
 function complete(object: KubeObject, kind: WatchedKind): KubeObject {

@@ -8,6 +8,8 @@ export interface ResourceKind {
 }
 
 export interface WatchedKind extends ResourceKind {
+  /** Only objects of this namespace; every namespace's if absent. */
+  readonly namespace?: string
   /** Filters that the API server applies; they keep what nobody reads out of memory. */
   readonly labelSelector?: string
   readonly fieldSelector?: string
