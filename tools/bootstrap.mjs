@@ -18,6 +18,7 @@ const verbs = {
   wishbone: ['packages/cli/src/main.ts'],
   test: ['tools/test.ts'],
   bench: ['bench/main.ts'],
+  conformance: ['gateway-api-conformance/src/main.ts'],
   image: ['tools/image/main.ts'],
   // Only installs; for scripts that go on by themselves.
   install: undefined,
