@@ -4,6 +4,7 @@ import { backoff, delay } from '@wishbone/runtime/lifecycle'
 import {
   type Authority,
   createCertificateHandler,
+  followAuthority,
   keepServerCertificate,
   loadAuthority,
   type ServerCertificate,
@@ -103,21 +104,23 @@ export async function startController(
     : Promise.resolve(lead(true))
 
   let listening = false
+  let following: Promise<void> | undefined
   const serve = async (): Promise<number> => {
-    authority = await authorityWithPatience(client, settings, log, signal)
-    log.info('the certificate authority is ready', { secret: authority.source, trustDomain: settings.trustDomain })
+    const first = await authorityWithPatience(client, settings, log, signal)
+    authority = first
+    log.info('the certificate authority is ready', { secret: first.source, trustDomain: settings.trustDomain })
     pipeline.poke()
-    const own = authority
+    const own = (): Authority => authority ?? first
     let credentials: RenewableCredentials | undefined
     const onRenew = (certificate: ServerCertificate): void => {
       if (credentials === undefined) credentials = new RenewableCredentials(certificate)
       else credentials.renew(certificate)
     }
     const names = serverNames(settings.podNamespace, settings.clusterDomain)
-    stack.use(keepServerCertificate(() => own, names, { log, ttlSeconds: settings.serverTtlSeconds, onRenew }))
+    const kept = stack.use(keepServerCertificate(own, names, { log, ttlSeconds: settings.serverTtlSeconds, onRenew }))
     if (credentials === undefined) throw new Error('the authority cannot issue the controller’s own certificate')
     const createCertificate = createCertificateHandler({
-      authority: () => own,
+      authority: own,
       reviewer,
       pods,
       nodeProxyAccounts,
@@ -138,6 +141,12 @@ export async function startController(
         log,
       }),
     )
+    const onChange = (next: Authority): void => {
+      authority = next
+      kept.renew()
+      pipeline.poke()
+    }
+    following = followAuthority({ client, namespace: settings.podNamespace, log, signal, current: own, onChange })
     listening = true
     log.info('serving configuration and certificates', { port: server.port })
     return server.port
@@ -146,7 +155,7 @@ export async function startController(
   xdsPort.catch(() => {})
   stack.defer(async () => {
     abort.abort()
-    await election
+    await Promise.all([election, following])
   })
 
   const pending = (): readonly string[] => [

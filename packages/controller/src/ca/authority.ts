@@ -21,6 +21,8 @@ export interface Authority {
 
 const givenName = 'cacerts'
 const ownName = 'wishbone-ca'
+/** The names under which an authority is looked for. */
+export const authoritySecrets = [givenName, ownName] as const
 const tenYearsSeconds = 10 * 365 * 86_400
 
 export interface LoadAuthorityOptions {
@@ -36,12 +38,23 @@ export interface LoadAuthorityOptions {
  * another root. Rejects when the API fails; the caller tries again.
  */
 export async function loadAuthority(options: LoadAuthorityOptions): Promise<Authority> {
-  const given = await read(options, givenName)
-  if (given !== undefined) return parseAuthority(given, `${options.namespace}/${givenName}`)
+  const found = await readAuthority(options)
+  if (found !== undefined) return found
   const source = `${options.namespace}/${ownName}`
-  const own = (await read(options, ownName)) ?? (await createOwn(options)) ?? (await read(options, ownName))
+  const own = (await createOwn(options)) ?? (await read(options, ownName))
   if (own === undefined) throw new Error(`the Secret ${source} was there and is gone again`)
   return parseAuthority(own, source)
+}
+
+/** The given authority, else our own; undefined if there is neither Secret. */
+export async function readAuthority(
+  options: Pick<LoadAuthorityOptions, 'client' | 'namespace' | 'signal'>,
+): Promise<Authority | undefined> {
+  for (const name of authoritySecrets) {
+    const secret = await read(options, name)
+    if (secret !== undefined) return parseAuthority(secret, `${options.namespace}/${name}`)
+  }
+  return undefined
 }
 
 /** Throws with the Secret's name, the key and what is wrong with it. */
@@ -91,7 +104,10 @@ export function issue(
   return issueLeaf({ ...wanted, signer: { certPem: authority.certPem, key: authority.key.reveal() } })
 }
 
-async function read({ client, namespace, signal }: LoadAuthorityOptions, name: string): Promise<Secret | undefined> {
+async function read(
+  { client, namespace, signal }: Pick<LoadAuthorityOptions, 'client' | 'namespace' | 'signal'>,
+  name: string,
+): Promise<Secret | undefined> {
   try {
     return await client.get<Secret>(resourcePath(watchedKinds.secrets, namespace, name), signal)
   } catch (cause) {

@@ -1,4 +1,5 @@
 // The certificate authority: its key, the service that issues to proxies, and the controller's own certificate.
-export { type Authority, loadAuthority, parseAuthority } from './authority.ts'
+export { type Authority, loadAuthority } from './authority.ts'
+export { followAuthority } from './follow.ts'
 export { keepServerCertificate, type ServerCertificate, serverNames } from './server-certificate.ts'
 export { type CreateCertificate, createCertificateHandler } from './service.ts'

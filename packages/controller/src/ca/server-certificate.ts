@@ -21,6 +21,11 @@ export function serverNames(namespace: string, clusterDomain: string): readonly 
   ]
 }
 
+export interface KeptCertificate extends Disposable {
+  /** Issues the next one now: the authority has changed. */
+  renew(): void
+}
+
 /** Calls back with a first certificate at once and with each next one; returns the way to stop. */
 export function keepServerCertificate(
   authority: () => Authority,
@@ -30,9 +35,9 @@ export function keepServerCertificate(
     readonly ttlSeconds?: number
     readonly onRenew: (certificate: ServerCertificate) => void
   },
-): Disposable {
+): KeptCertificate {
   const { log, ttlSeconds = 86_400, onRenew } = options
-  let timer: NodeJS.Timeout
+  let timer: NodeJS.Timeout | undefined
   const renew = (): void => {
     let lifeMs = 60_000
     try {
@@ -45,9 +50,10 @@ export function keepServerCertificate(
     } catch (cause) {
       log.error('cannot renew the server certificate; the old one stays in use', { error: cause })
     }
+    clearTimeout(timer)
     timer = setTimeout(renew, Math.max(1_000, lifeMs / 2))
     timer.unref()
   }
   renew()
-  return { [Symbol.dispose]: () => clearTimeout(timer) }
+  return { renew, [Symbol.dispose]: () => clearTimeout(timer) }
 }
