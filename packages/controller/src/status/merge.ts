@@ -67,23 +67,23 @@ function mergeAtomic(live: LiveStatus, wanted: StatusOf, now: string): MergedSta
   const status: Record<string, unknown> = {}
   if (wanted.conditions !== undefined) {
     const ours = timed(wanted.conditions, live.conditions, now)
-    const types = new Set(ours.map(({ type }) => type))
-    status['conditions'] = [...(live.conditions ?? []).filter(({ type }) => !types.has(type)), ...ours]
+    status['conditions'] = inPlace(live.conditions ?? [], ours, (a, b) => a.type === b.type)
   }
   if (wanted.parents !== undefined) {
     const controllers = new Set([
       ...(wanted.parentControllers ?? []),
       ...wanted.parents.map((one) => one.controllerName),
     ])
-    const mine = (live.parents ?? []).filter(({ controllerName }) => controllers.has(controllerName))
-    const foreign = (live.parents ?? []).filter(({ controllerName }) => !controllers.has(controllerName))
+    const isSame = (one: ParentStatus, other: ParentStatus): boolean =>
+      one.controllerName === other.controllerName && same(one.parentRef, other.parentRef)
     const ours = wanted.parents.map((parent) => {
-      const before = mine.find(
-        (one) => one.controllerName === parent.controllerName && same(one.parentRef, parent.parentRef),
-      )
+      const before = live.parents?.find((one) => isSame(one, parent))
       return { ...parent, conditions: timed(parent.conditions, before?.conditions, now) }
     })
-    status['parents'] = [...foreign, ...ours]
+    const kept = (live.parents ?? []).filter(
+      (one) => !controllers.has(one.controllerName) || ours.some((other) => isSame(one, other)),
+    )
+    status['parents'] = inPlace(kept, ours, isSame)
   }
   for (const member of ['listeners', 'addresses', 'supportedFeatures'] as const)
     if (wanted[member] !== undefined) status[member] = wanted[member]
@@ -92,6 +92,12 @@ function mergeAtomic(live: LiveStatus, wanted: StatusOf, now: string): MergedSta
     same(unordered(known[member] ?? []), unordered(value)),
   )
   return { how: 'patch', status, equal }
+}
+
+/** `live` with `wanted` in the places of those that they are the same as, the rest of them at the end. */
+function inPlace<T>(live: readonly T[], wanted: readonly T[], isSame: (a: T, b: T) => boolean): readonly T[] {
+  const replaced = live.map((one) => wanted.find((other) => isSame(one, other)) ?? one)
+  return [...replaced, ...wanted.filter((other) => !live.some((one) => isSame(one, other)))]
 }
 
 /** Our conditions with their times: the old one where the status is still the same. */

@@ -132,6 +132,17 @@ describe('statuses of routes', () => {
     expect(routeStatus().parents[1]!.conditions[0]).toMatchObject({ lastTransitionTime: '2030-01-01T00:00:00Z' })
   })
 
+  test('leave every entry where it was', async () => {
+    await writer.write([route('r', condition('Accepted', 'True'))], signal)
+    await settle()
+    const before = routeStatus().parents
+    api.put(routes, { ...api.find(routes, 'shop', 'r')!, status: { parents: before.toReversed() } })
+    await settle()
+    await writer.write([route('r', condition('Accepted', 'False'))], signal)
+    expect(routeStatus().parents.map(({ controllerName }) => controllerName)).toEqual([ours, stale.controllerName])
+    expect(JSON.stringify(routeStatus().parents[1])).toBe(JSON.stringify(stale))
+  })
+
   test('are written once, also while the store has not seen the write yet', async () => {
     const wanted = [route('r', condition('Accepted', 'True'))]
     expect(await writer.write(wanted, signal)).toEqual({ written: 1, failed: 0 })
