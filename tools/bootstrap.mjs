@@ -20,6 +20,12 @@ const verbs = {
   bench: ['bench/main.ts'],
   conformance: ['gateway-api-conformance/src/main.ts'],
   image: ['tools/image/main.ts'],
+  'install-manifest': ['tools/generate-install.ts'],
+  'cluster:up': ['tools/cluster/main.ts', 'up'],
+  'cluster:down': ['tools/cluster/main.ts', 'down'],
+  'cluster:node-stop': ['tools/cluster/main.ts', 'node-stop'],
+  'cluster:node-start': ['tools/cluster/main.ts', 'node-start'],
+  'cluster:load-image': ['tools/cluster/main.ts', 'load-image'],
   // Only installs; for scripts that go on by themselves.
   install: undefined,
 }

@@ -62,6 +62,14 @@ function goObstacle(): string | undefined {
   return spawnSync('go', ['version']).status === 0 ? undefined : 'Go is not installed here'
 }
 
+/** Whether the chart can be rendered: with a Helm that is here, or one that Go builds. */
+function helmObstacle(): string | undefined {
+  const runs = (program: string, argument: string): boolean => spawnSync(program, [argument]).status === 0
+  return runs('helm', 'version') || runs('go', 'version')
+    ? undefined
+    : 'the chart cannot be rendered here; install Helm, or Go to build it'
+}
+
 const vitest = (project: string): boolean =>
   command(process.execPath, [
     '--disable-warning=ExperimentalWarning',
@@ -90,6 +98,11 @@ const steps: readonly Step[] = [
   { name: 'generated-protobuf', run: protobufIsCurrent },
   { name: 'generated-kinds', run: () => command(process.execPath, ['tools/generate-kinds.ts', '--check']) },
   { name: 'generated-docs', run: () => command(process.execPath, ['tools/generate-docs.ts', '--check']) },
+  {
+    name: 'generated-install',
+    run: () => command(process.execPath, ['tools/generate-install.ts', '--check']),
+    obstacle: helmObstacle,
+  },
   { name: 'unit', run: () => vitest('unit') },
   { name: 'cni', run: cniPluginIsSound, obstacle: goObstacle },
   { name: 'namespaces', run: () => vitest('namespaces'), obstacle: namespacesObstacle },

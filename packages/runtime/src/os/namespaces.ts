@@ -5,6 +5,8 @@ import { OsError } from './errors.ts'
 import { bindMount, duplicate, setNetworkNamespace, unmount, unshareNetwork } from './libc.ts'
 
 const own = '/proc/thread-self/ns/net'
+/** In a container only the host's /proc, mounted elsewhere, has kernel settings that can be written. */
+const settings = `${process.env['HOST_PROC'] || '/proc'}/sys`
 
 let home: number | undefined
 let present: number | undefined
@@ -113,5 +115,5 @@ export function getSysctl(nsFd: number | undefined, key: string): string | undef
 function sysctlPath(key: string): string {
   const path = key.includes('/') ? key : key.replaceAll('.', '/')
   if (!path.startsWith('net/') || path.includes('..')) throw new Error(`"${key}" is not a net.* kernel setting`)
-  return `/proc/sys/${path}`
+  return `${settings}/${path}`
 }

@@ -1,0 +1,65 @@
+// deploy/install.yaml is the chart with its default values, and the namespace. This renders it; with --check it only tells
+// whether the committed one is current, with --print it goes to standard output (more arguments go to Helm: `--set …`).
+// Helm is built once into the cache through the Go module proxy, unless a helm of version 4 or 3 is installed.
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const helmVersion = 'v4.3.1'
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const file = join(root, 'deploy/install.yaml')
+const namespace = 'wishbone-system'
+
+const head = `# Wishbone without Helm: the chart in deploy/chart with its default values. Made by 'npm run install-manifest'; do not edit.
+# Before it: kubectl apply --server-side --recursive -f deploy/crds
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: ${namespace}
+  labels:
+    # The node agent uses the node's network and paths; ztunnel enters the network namespaces of pods.
+    pod-security.kubernetes.io/enforce: privileged
+    istio.io/dataplane-mode: none
+`
+
+/** The path of a Helm, built if need be; throws with what to do. */
+function helm(): string {
+  const folder = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'wishbone', 'tools')
+  const built = join(folder, `helm-${helmVersion}`)
+  if (existsSync(built)) return built
+  const installed = spawnSync('helm', ['version', '--short'], { encoding: 'utf8' })
+  if (/^v[34]\./.test(installed.stdout ?? '')) return 'helm'
+  mkdirSync(folder, { recursive: true })
+  process.stderr.write(`building helm ${helmVersion} (once; kept in ${folder})\n`)
+  const env = { ...process.env, GOBIN: folder, GOFLAGS: '-mod=mod', CGO_ENABLED: '0' }
+  const args = ['-n', '10', 'go', 'install', '-trimpath', `helm.sh/helm/v4/cmd/helm@${helmVersion}`]
+  const done = spawnSync('nice', args, { env, stdio: ['ignore', 2, 2] })
+  if (done.status !== 0) throw new Error('helm cannot be built; install Go, or helm itself')
+  renameSync(join(folder, 'helm'), built)
+  return built
+}
+
+function render(more: readonly string[]): string {
+  const args = ['template', 'wishbone', join(root, 'deploy/chart'), '--namespace', namespace, '--no-hooks', ...more]
+  const done = spawnSync(helm(), args, { encoding: 'utf8', maxBuffer: 64 << 20 })
+  if (done.status !== 0) throw new Error(`helm template: ${done.stderr}`)
+  // What a chart needs and a reader does not.
+  const manifests = done.stdout
+    .replace(/^# Source: .*\n/gm, '')
+    .replace(/\n\n+---/g, '\n---')
+    .replaceAll('managed-by: Helm', 'managed-by: kubectl')
+  return `${head}${manifests}`
+}
+
+const args = process.argv.slice(2)
+if (args[0] === '--print') process.stdout.write(render(args.slice(1)))
+else {
+  const fresh = render([])
+  if (args[0] !== '--check') writeFileSync(file, fresh)
+  else if (!existsSync(file) || readFileSync(file, 'utf8') !== fresh) {
+    process.stderr.write("deploy/install.yaml is stale: run 'npm run install-manifest' and commit the result\n")
+    process.exitCode = 1
+  }
+}
