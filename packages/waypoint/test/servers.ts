@@ -8,8 +8,10 @@ export interface Backend {
   readonly close: () => void
 }
 
-export async function httpBackend(handler: RequestListener): Promise<Backend> {
+/** `onExpect` takes requests whose client waits for a 100; without it they get one at once. */
+export async function httpBackend(handler: RequestListener, onExpect?: RequestListener): Promise<Backend> {
   const server = http.createServer(handler)
+  if (onExpect !== undefined) server.on('checkContinue', onExpect)
   return listen(server, () => server.closeAllConnections())
 }
 

@@ -14,6 +14,8 @@ export interface UpstreamRequest {
   readonly headers: HeaderList
   readonly body: Buffer | Readable | null
   readonly acceptsTrailers: boolean
+  /** The client sends its body only when it is told 100, which the backend decides (RFC 9110 §10.1.1). */
+  readonly expectsContinue: boolean
   /** What follows the body, to be asked for when it has ended. Absent: nothing can. */
   readonly trailers?: (() => HeaderList) | undefined
 }

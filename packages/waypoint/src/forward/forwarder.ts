@@ -3,7 +3,7 @@
 import type { Dialler } from './dial.ts'
 import type { Exchange, ExchangeHandler, UpstreamRequest } from './exchange.ts'
 import { Http1Pool } from './http1.ts'
-import { announcesTrailers, Http1TrailersExchange } from './http1-trailers.ts'
+import { Http1SingleExchange, needsOwnConnection } from './http1-single.ts'
 import { Http2Pool } from './http2.ts'
 import type { Target } from './target.ts'
 
@@ -26,8 +26,8 @@ export class Forwarder {
 
   /** Sends the request. `version`: 2 for h2c or h2. */
   send(target: Target, version: 1 | 2, request: UpstreamRequest, handler: ExchangeHandler): Exchange {
-    if (version === 1 && announcesTrailers(request))
-      return new Http1TrailersExchange(request, handler, () => this.#dial(target, ['http/1.1']))
+    if (version === 1 && needsOwnConnection(request))
+      return new Http1SingleExchange(request, handler, () => this.#dial(target, ['http/1.1']))
     const pool = version === 2 ? this.#http2Pool(target) : this.#http1Pool(target)
     pool.lastUsedMs = this.#now()
     return pool.dispatch(request, handler)

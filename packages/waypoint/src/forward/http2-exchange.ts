@@ -73,6 +73,8 @@ export class Http2Exchange implements Exchange {
     if (waitForTrailers) stream.on('wantTrailers', () => sendTrailers(stream, trailers()))
     stream.on('end', () => {
       this.#ended = true
+      // The response is whole, so the rest of the request is not wanted. Trailers may still be announced in this turn.
+      if (!stream.writableEnded) setImmediate(() => this.#leave(stream))
     })
     let error: Error | undefined
     stream.on('error', (cause) => {
@@ -109,6 +111,11 @@ export class Http2Exchange implements Exchange {
     if (this.#finish()) this.#handler.onError(failure)
   }
 
+  #leave(stream: ClientHttp2Stream): void {
+    if (this.#finish()) this.#handler.onEnd(this.#trailers)
+    stream.close(constants.NGHTTP2_CANCEL)
+  }
+
   #onClosed(stream: ClientHttp2Stream, error: Error | undefined, reusedConnection: boolean): void {
     const code = stream.rstCode ?? constants.NGHTTP2_NO_ERROR
     // A server may reset with NO_ERROR after a complete response that did not need the whole request (RFC 9113 §8.1).
@@ -122,10 +129,11 @@ export class Http2Exchange implements Exchange {
   }
 
   #fields(): string[] {
-    const { method, target, authority, headers, acceptsTrailers } = this.#request
+    const { method, target, authority, headers, acceptsTrailers, expectsContinue } = this.#request
     const fields = [':method', method, ':scheme', this.#scheme, ':authority', authority, ':path', target]
     for (let i = 0; i < headers.length; i += 2) fields.push(headers[i]!.toLowerCase(), headers[i + 1]!)
     if (acceptsTrailers) fields.push('te', 'trailers')
+    if (expectsContinue) fields.push('expect', '100-continue')
     return fields
   }
 

@@ -74,7 +74,11 @@ export class Attempt implements ExchangeHandler {
   }
 
   onInformational(status: number, headers: HeaderList): void {
-    if (!this.#done && status !== 100) this.#guard(() => this.#responder.informational(status, headers))
+    if (this.#done) return
+    this.#guard(() => {
+      if (status === 100) this.#responder.continue()
+      else this.#responder.informational(status, headers)
+    })
   }
 
   onHead(status: number, headers: HeaderList, ends: boolean): void {

@@ -45,20 +45,20 @@ export function bodyFor(request: IncomingRequest, head: Head, responder: Respond
     return noBody
   }
   const length = head.contentLength
-  if (length !== undefined && length <= smallBytes && !head.isHttp2) return new SmallBody(request, responder)
-  return new StreamedBody(request, responder, keeps ? keptBytes : 0)
+  const isSmall = length !== undefined && length <= smallBytes && !head.isHttp2
+  // A client that waits for a 100 waits for the backend's.
+  if (isSmall && !responder.awaitsContinue) return new SmallBody(request)
+  return new StreamedBody(request, keeps ? keptBytes : 0)
 }
 
 class SmallBody implements BodySource {
   readonly isStream = false
   readonly #request: IncomingRequest
-  readonly #responder: Responder
   #reading: Promise<void> | undefined
   #content: Buffer | undefined
 
-  constructor(request: IncomingRequest, responder: Responder) {
+  constructor(request: IncomingRequest) {
     this.#request = request
-    this.#responder = responder
   }
 
   get bytes(): number {
@@ -73,7 +73,6 @@ class SmallBody implements BodySource {
   }
 
   #read(): Promise<void> {
-    this.#responder.continue()
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const chunks: Buffer[] = []
     this.#request.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -102,12 +101,10 @@ class SmallBody implements BodySource {
 class StreamedBody implements BodySource {
   readonly isStream = true
   readonly #request: IncomingRequest
-  readonly #responder: Responder
   readonly #body: RequestBody
 
-  constructor(request: IncomingRequest, responder: Responder, kept: number) {
+  constructor(request: IncomingRequest, kept: number) {
     this.#request = request
-    this.#responder = responder
     this.#body = new RequestBody(request, kept)
   }
 
@@ -120,7 +117,6 @@ class StreamedBody implements BodySource {
   }
 
   prepare(): undefined {
-    this.#responder.continue()
     return undefined
   }
 

@@ -52,7 +52,7 @@ async function send(
       },
     }
     const version = run.isGrpc || target.protocol === 'http2' ? 2 : 1
-    const request = { method: context.head.method, ...to, body, acceptsTrailers: run.isGrpc }
+    const request = { method: context.head.method, ...to, body, acceptsTrailers: run.isGrpc, expectsContinue: false }
     const exchange = services.forwarder.send(target, version, request, handler)
     const timer = setTimeout(() => {
       exchange.abort()

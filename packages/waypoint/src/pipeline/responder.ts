@@ -7,6 +7,8 @@ export interface Responder {
   readonly started: boolean
   /** The client is gone, or the response is complete. */
   readonly closed: boolean
+  /** The client keeps its body back until it is told to send it. */
+  readonly awaitsContinue: boolean
   /** A 1xx response. */
   informational(status: number, headers: HeaderList): void
   /** Asks a client that waits for it to send its body. */
@@ -23,6 +25,9 @@ export interface Responder {
   /** Called once, when the response is complete (`true`) or the client is gone. */
   onClose(listener: (complete: boolean) => void): void
 }
+
+/** How long a client may take to end a request whose body it was not asked for. */
+const abandonMs = 1_000
 
 export class Http1Responder implements Responder {
   readonly #response: ServerResponse
@@ -46,6 +51,10 @@ export class Http1Responder implements Responder {
     return this.#response.destroyed || this.#response.writableFinished
   }
 
+  get awaitsContinue(): boolean {
+    return this.#mayContinue && !this.#continued && !this.#response.headersSent
+  }
+
   informational(status: number, headers: HeaderList): void {
     if (this.#response.headersSent || this.#response.req.httpVersionMinor < 1) return
     let lines = `HTTP/1.1 ${status} ${reasonOf(status)}\r\n`
@@ -54,14 +63,14 @@ export class Http1Responder implements Responder {
   }
 
   continue(): void {
-    if (!this.#mayContinue || this.#continued || this.#response.headersSent) return
+    if (!this.awaitsContinue) return
     this.#continued = true
     this.#response.writeContinue()
   }
 
   head(status: number, headers: HeaderList, ends: boolean): void {
     // A client that was not told to send its body may send it or not: the connection can't be used again.
-    if ((this.#mayContinue && !this.#continued) || this.closeConnection()) headers.push('connection', 'close')
+    if (this.awaitsContinue || this.closeConnection()) headers.push('connection', 'close')
     if (ends && !hasContentLength(headers) && bodyAllowed(status, this.#response.req.method))
       headers.push('content-length', '0')
     this.#response.writeHead(status, headers)
@@ -117,19 +126,26 @@ export class Http2Responder implements Responder {
     return this.#stream.destroyed || this.#stream.closed
   }
 
+  get awaitsContinue(): boolean {
+    return this.#mayContinue && !this.#continued && !this.closed && !this.#stream.headersSent
+  }
+
   informational(status: number, headers: HeaderList): void {
     if (this.closed || this.#stream.headersSent || status === 101) return
     this.#stream.additionalHeaders({ ':status': status, ...fieldsOf(headers) })
   }
 
   continue(): void {
-    if (!this.#mayContinue || this.#continued || this.closed || this.#stream.headersSent) return
+    if (!this.awaitsContinue) return
     this.#continued = true
     this.#stream.additionalHeaders({ ':status': 100 })
   }
 
   head(status: number, headers: HeaderList, ends: boolean): void {
     if (this.closed) return
+    // A client that was not told to send its body gives the stream up by itself, or is made to.
+    if (this.awaitsContinue)
+      setTimeout(() => this.#ended && this.#stream.close(constants.NGHTTP2_NO_ERROR), abandonMs).unref()
     const fields = [':status', String(status)]
     for (let i = 0; i < headers.length; i += 2) fields.push(headers[i]!.toLowerCase(), headers[i + 1]!)
     this.#stream.respond(fields, ends ? { endStream: true } : { waitForTrailers: true })

@@ -127,10 +127,12 @@ export class RequestRun implements AttemptHooks {
       record.tries++
       const limit = rule.backendTimeoutMs
       const timer = limit === undefined ? undefined : setTimeout(() => this.#onBackendTimeout(attempt, limit), limit)
+      const body = this.body.open()
       attempt.start(services.forwarder, version, {
         method: this.context.head.method,
         ...to,
-        body: this.body.open(),
+        body,
+        expectsContinue: body !== null && this.responder.awaitsContinue,
         trailers: this.body.trailers,
         acceptsTrailers:
           version === 2 ? this.isGrpc || this.context.head.acceptsTrailers : this.context.head.acceptsTrailers,

@@ -30,7 +30,7 @@ export async function runUpgrade(
   const signal = run.signal()
   const [stream, target] = await connect(run, backend)
   const protocol = upgrade.request.headers.upgrade ?? 'websocket'
-  const request = { method: context.head.method, ...to, body: null, acceptsTrailers: false }
+  const request = { method: context.head.method, ...to, body: null, acceptsTrailers: false, expectsContinue: false }
   const answer = await requestUpgrade(stream, request, protocol, signal)
   run.clearDeadline()
   if (answer.kind === 'response') return passOn(run, answer)

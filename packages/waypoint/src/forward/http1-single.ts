@@ -1,4 +1,5 @@
-// One HTTP/1.1 request that announces trailers, on a connection of its own, by node:http: undici cannot send any.
+// One HTTP/1.1 request on a connection of its own, by node:http, for what undici cannot send: trailers, and a body that the
+// backend is asked about first.
 import http from 'node:http'
 import type { Duplex, Readable } from 'node:stream'
 import { MeshError } from '@wishbone/core/errors'
@@ -11,14 +12,18 @@ import {
   type UpstreamRequest,
 } from './exchange.ts'
 
+export function needsOwnConnection(request: UpstreamRequest): boolean {
+  return request.expectsContinue || announcesTrailers(request)
+}
+
 /** Whether a request over HTTP/1.1 has trailers to wait for: they must be announced (RFC 9110 §6.6.2). */
-export function announcesTrailers({ headers, trailers, body }: UpstreamRequest): boolean {
+function announcesTrailers({ headers, trailers, body }: UpstreamRequest): boolean {
   if (trailers === undefined || body === null || Buffer.isBuffer(body)) return false
   for (let i = 0; i < headers.length; i += 2) if (headers[i]!.toLowerCase() === 'trailer') return true
   return false
 }
 
-export class Http1TrailersExchange implements Exchange {
+export class Http1SingleExchange implements Exchange {
   readonly #handler: ExchangeHandler
   #response: http.IncomingMessage | undefined
   #stream: Duplex | undefined
@@ -46,12 +51,21 @@ export class Http1TrailersExchange implements Exchange {
 
   #send(request: UpstreamRequest, stream: Duplex): void {
     this.#stream = stream
-    const { method, target, authority, headers, acceptsTrailers, trailers } = request
-    const fields = ['host', authority, 'transfer-encoding', 'chunked']
+    const { method, target, authority, headers, acceptsTrailers, expectsContinue } = request
+    const trailers = announcesTrailers(request) ? request.trailers : undefined
+    const fields = ['host', authority]
     // Trailers need chunks, and chunks exclude a length.
-    for (let i = 0; i < headers.length; i += 2)
-      if (headers[i]!.toLowerCase() !== 'content-length') fields.push(headers[i]!, headers[i + 1]!)
+    let isChunked = true
+    for (let i = 0; i < headers.length; i += 2) {
+      const isLength = headers[i]!.toLowerCase() === 'content-length'
+      if (isLength && trailers !== undefined) continue
+      if (isLength) isChunked = false
+      fields.push(headers[i]!, headers[i + 1]!)
+    }
+    if (isChunked) fields.push('transfer-encoding', 'chunked')
     if (acceptsTrailers) fields.push('te', 'trailers')
+    // With it node sends the head at once, without waiting for the body.
+    if (expectsContinue) fields.push('expect', '100-continue')
     try {
       const outgoing = http.request({
         createConnection: () => stream,
@@ -76,8 +90,7 @@ export class Http1TrailersExchange implements Exchange {
       })
       outgoing.on('drain', () => body.resume())
       body.once('end', () => {
-        const list = trailers?.() ?? []
-        outgoing.addTrailers(pairsOf(list))
+        if (trailers !== undefined) outgoing.addTrailers(pairsOf(trailers()))
         outgoing.end()
       })
       body.once('error', () => outgoing.destroy())
