@@ -52,6 +52,8 @@ export interface IssueLeafOptions {
   readonly uriSans?: readonly string[]
   readonly dnsSans?: readonly string[]
   readonly ipSans?: readonly string[]
+  /** Default: an empty subject, as in SPIFFE. Kubernetes reads the user from the common name, its group from the organization. */
+  readonly subject?: { readonly commonName: string; readonly organization?: string }
   readonly ttlSeconds: number
   readonly signer: Signer
   readonly now?: Date
@@ -96,17 +98,21 @@ export function issueIntermediate(
 }
 
 /**
- * A leaf for servers and clients both: digitalSignature and keyEncipherment, empty subject, SANs critical. It never outlives its
+ * A leaf for servers and clients both: digitalSignature and keyEncipherment, SANs critical if there is no subject. It never outlives its
  * signer. Throws when the request is malformed or the signer has expired.
  */
 export function issueLeaf(options: IssueLeafOptions): IssuedCertificate {
   const publicKey = options.publicKey ?? parseCsr(options.csrPem ?? '').publicKey
   checkStrength(publicKey)
-  return signedBy(options, publicKey, new Name(), [
+  const { subject, uriSans = [], dnsSans = [], ipSans = [] } = options
+  const named = uriSans.length + dnsSans.length + ipSans.length > 0
+  return signedBy(options, publicKey, subject === undefined ? new Name() : personName(subject), [
     keyUsage(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment),
     extension(oids.extendedKeyUsage, new ExtendedKeyUsage([oids.serverAuth, oids.clientAuth])),
     extension(oids.basicConstraints, new BasicConstraints({ cA: false }), true),
-    subjectAltNameExtension(options.uriSans ?? [], options.dnsSans ?? [], true, options.ipSans ?? []),
+    ...(named || subject === undefined
+      ? [subjectAltNameExtension(uriSans, dnsSans, subject === undefined, ipSans)]
+      : []),
   ])
 }
 
@@ -191,8 +197,17 @@ function keyUsage(flags: number): Extension {
 }
 
 function organization(text: string): Name {
+  return new Name([part(oids.organization, text)])
+}
+
+function personName(subject: NonNullable<IssueLeafOptions['subject']>): Name {
+  const group = subject.organization === undefined ? [] : [part(oids.organization, subject.organization)]
+  return new Name([...group, part(oids.commonName, subject.commonName)])
+}
+
+function part(type: string, text: string): RelativeDistinguishedName {
   const value = new AttributeValue({ utf8String: text })
-  return new Name([new RelativeDistinguishedName([new AttributeTypeAndValue({ type: oids.organization, value })])])
+  return new RelativeDistinguishedName([new AttributeTypeAndValue({ type, value })])
 }
 
 /** RFC 7093 §2 method 1 would do as well; any stable value identifies a key. */

@@ -1,0 +1,2 @@
+// (next)
+export async function buildMissing(): Promise<void> {}

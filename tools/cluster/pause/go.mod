@@ -1,0 +1,3 @@
+module wishbone.dev/cluster/pause
+
+go 1.25
