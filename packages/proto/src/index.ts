@@ -16,6 +16,7 @@ export const typeUrls = {
   route: 'type.googleapis.com/wishbone.l7.v1.Route',
   tcpRoute: 'type.googleapis.com/wishbone.l7.v1.TcpRoute',
   certificate: 'type.googleapis.com/wishbone.l7.v1.Certificate',
+  udpRoute: 'type.googleapis.com/wishbone.l7.v1.UdpRoute',
   requestPolicy: 'type.googleapis.com/wishbone.l7.v1.RequestPolicy',
 } as const
 

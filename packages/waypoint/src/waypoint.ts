@@ -21,6 +21,7 @@ import type { PipelineServices } from './pipeline/services.ts'
 import { createAccessLog, type WritesLines } from './report/access-log.ts'
 import { createHttpMetrics } from './report/metrics.ts'
 import { createTcpMetrics } from './report/tcp.ts'
+import { createUdpMetrics } from './report/udp.ts'
 import { createAcceptor } from './server/accept.ts'
 import { type App, createApp } from './server/app.ts'
 import { Certificates } from './server/certificates.ts'
@@ -98,7 +99,7 @@ export class Waypoint {
     const random = options.random ?? Math.random
     const now = () => performance.now()
     const table = () => store.table
-    const isGateway = () => table().ports.size > 0
+    const isGateway = () => table().ports.size + table().udpPorts.size > 0
     const draining = { current: false }
     store.flush()
     const pool = new HbonePool({ log })
@@ -111,7 +112,12 @@ export class Waypoint {
       throughWaypoints: isGateway,
       tunnelPort: mesh?.tunnelPort ?? ports.hbone,
     })
-    const dial = createDialler({ openTunnel: openTunnelOf(options, pool), connectTimeoutMs })
+    const certificates = new Certificates((name) => store.certificate(name), log)
+    const dial = createDialler({
+      openTunnel: openTunnelOf(options, pool),
+      connectTimeoutMs,
+      clientPair: (name) => certificates.clientPair(name),
+    })
     const forwarder = new Forwarder(dial, now)
     const authorizer = new Authorizer(state, store)
     const reporter = isGateway() ? 'source' : 'waypoint'
@@ -141,9 +147,16 @@ export class Waypoint {
     const tcpMetrics = createTcpMetrics(metrics, reporter, log.child({ scope: 'access' }))
     const passthrough = new Passthrough({ endpoints, dial, authorizer, random, metrics: tcpMetrics, log })
     const accept = createAcceptor({ app, passthrough, log })
-    const certificates = new Certificates((name) => store.certificate(name), log)
     const bindPort = options.bindPort ?? ((port: number) => port)
-    const gateway = new Gateway({ table, accept, certificates, host, bindPort, log })
+    const gateway = new Gateway({
+      table,
+      accept,
+      certificates,
+      host,
+      bindPort,
+      log,
+      udp: { metrics: createUdpMetrics(metrics), random, now },
+    })
     const meshServer = mesh === undefined ? undefined : new MeshServer({ host, table, state, accept, log, ...mesh })
     const waypoint = new Waypoint(options, { pool, forwarder, passthrough, app, gateway, mesh: meshServer, draining })
     waypoint.#meshPort = await meshServer?.listen()

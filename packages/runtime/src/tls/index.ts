@@ -2,3 +2,4 @@
 export { type AcceptTlsOptions, acceptTls } from './accept.ts'
 export { type ConnectTlsOptions, connectTls } from './connect.ts'
 export { peerIdentity, peerUris } from './peer.ts'
+export { chainError } from './verify.ts'

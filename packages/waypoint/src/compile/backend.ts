@@ -52,6 +52,8 @@ export function protocolOf(protocol: l7.Protocol): Protocol {
       return 'tls'
     case l7.Protocol.HTTPS:
       return 'https'
+    case l7.Protocol.UDP:
+      return 'udp'
     default:
       return 'unknown'
   }

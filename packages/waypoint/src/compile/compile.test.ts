@@ -22,6 +22,7 @@ function resources(
     listeners: named(listeners.map((init) => create(l7.ListenerSchema, init))),
     routes: named(routes.map((init) => create(l7.RouteSchema, init))),
     tcpRoutes: named(tcpRoutes.map((init) => create(l7.TcpRouteSchema, init))),
+    udpRoutes: new Map(),
   }
 }
 

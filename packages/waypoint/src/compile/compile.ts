@@ -5,7 +5,8 @@ import { backendOfService, protocolOf } from './backend.ts'
 import { compileFilters } from './filters.ts'
 import { buildPorts } from './gateway.ts'
 import { entriesOf, tcpEntriesOf } from './rule.ts'
-import type { Bound, ListenerTable, RouteTable, Rule, TcpRule, WaypointResources } from './types.ts'
+import type { Bound, ListenerTable, RouteTable, Rule, TcpRule, Termination, WaypointResources } from './types.ts'
+import { buildUdpPorts } from './udp.ts'
 
 interface Attached {
   /** By consumer namespace; "" is the producer's. */
@@ -31,8 +32,9 @@ export function compile(resources: WaypointResources): RouteTable {
     if (bound.kind === 'service') services.set(`${bound.hostname}:${bound.port}`, table)
     if (bound.kind === 'workload') workloads.set(bound.uid, table)
   }
+  const udpPorts = buildUdpPorts(listeners, resources.udpRoutes)
   const ports = buildPorts([...listeners.values()], (resource, reason) => problems.push({ resource, reason }))
-  return { listeners, services, workloads, ports, problems }
+  return { listeners, services, workloads, ports, udpPorts, problems }
 }
 
 function attach(
@@ -82,12 +84,16 @@ function listenerTable(listener: l7.Listener, bound: Bound, attached: Attached |
     protocol,
     bound,
     policies: listener.policies,
-    certificates: listener.tls?.certificates ?? [],
+    tls: listener.tls === undefined ? null : terminationOf(listener.tls),
     http: missing && !isBytes ? buildHostTable<Rule>([]) : producer.http,
     tcp: missing && isBytes ? buildHostTable<TcpRule>([]) : producer.tcp,
     consumers,
     itself: itself(listener, bound),
   }
+}
+
+function terminationOf({ certificates, clientValidation }: l7.TlsTermination): Termination {
+  return { certificates, clientValidation }
 }
 
 function itself(listener: l7.Listener, bound: Bound): Rule | null {

@@ -4,7 +4,8 @@ import type { ListenerTable } from './types.ts'
 
 export interface PortTable {
   readonly port: number
-  readonly kind: 'http' | 'https' | 'tcp' | 'tls'
+  /** On "tls" the client's server name chooses a listener: one that ends TLS (HTTPS, TLS), or one that passes it on. */
+  readonly kind: 'http' | 'tls' | 'tcp'
   /** Most specific hostname first. */
   readonly listeners: readonly ListenerTable[]
 }
@@ -17,7 +18,7 @@ export function buildPorts(
   const ports = new Map<number, PortTable>()
   const sorted = [...listeners].sort((a, b) => specificity(b) - specificity(a) || (a.name < b.name ? -1 : 1))
   for (const listener of sorted) {
-    if (listener.bound.kind !== 'gateway') continue
+    if (listener.bound.kind !== 'gateway' || listener.protocol === 'udp') continue
     const { port } = listener.bound
     const kind = kindOf(listener)
     const known = ports.get(port)
@@ -55,7 +56,7 @@ function specificity(listener: ListenerTable): number {
 function kindOf(listener: ListenerTable): PortTable['kind'] {
   switch (listener.protocol) {
     case 'https':
-      return 'https'
+      return 'tls'
     case 'tcp':
       return 'tcp'
     case 'tls':

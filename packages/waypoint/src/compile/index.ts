@@ -17,6 +17,8 @@ export type {
   ServiceBackend,
   Source,
   TcpRule,
+  UdpPortTable,
+  UdpRule,
   Upstream,
   UpstreamTls,
   WaypointResources,

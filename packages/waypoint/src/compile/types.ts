@@ -6,13 +6,14 @@ import type { l7 } from '@wishbone/proto'
 import type { PortTable } from './gateway.ts'
 
 export type Source = l7.Source
-export type Protocol = 'unknown' | 'http' | 'http2' | 'tcp' | 'tls' | 'https'
+export type Protocol = 'unknown' | 'http' | 'http2' | 'tcp' | 'tls' | 'https' | 'udp'
 
 /** What the controller sent, by resource name. */
 export interface WaypointResources {
   readonly listeners: ReadonlyMap<string, l7.Listener>
   readonly routes: ReadonlyMap<string, l7.Route>
   readonly tcpRoutes: ReadonlyMap<string, l7.TcpRoute>
+  readonly udpRoutes: ReadonlyMap<string, l7.UdpRoute>
 }
 
 export interface RouteTable {
@@ -21,8 +22,10 @@ export interface RouteTable {
   readonly services: ReadonlyMap<string, ListenerTable>
   /** By UID. */
   readonly workloads: ReadonlyMap<string, ListenerTable>
-  /** Of a gateway. */
+  /** Of a gateway; TCP. */
   readonly ports: ReadonlyMap<number, PortTable>
+  /** Of a gateway; UDP. Null: no route, what arrives is dropped. */
+  readonly udpPorts: ReadonlyMap<number, UdpPortTable>
   /** What could not be used and why; the rest is in force. */
   readonly problems: readonly { readonly resource: string; readonly reason: string }[]
 }
@@ -39,8 +42,8 @@ export interface ListenerTable {
   readonly bound: Bound
   /** Names of Authorization resources. */
   readonly policies: readonly string[]
-  /** Names of Certificate resources, best first. */
-  readonly certificates: readonly string[]
+  /** Null: TLS, if there is any, is passed through. */
+  readonly tls: Termination | null
   /** Null: no route names this listener, traffic goes to the Service itself. */
   readonly http: HostTable<Rule> | null
   readonly tcp: HostTable<TcpRule> | null
@@ -51,6 +54,30 @@ export interface ListenerTable {
   >
   /** The Service itself, where there is one. */
   readonly itself: Rule | null
+}
+
+/** How a gateway's listener ends its clients' TLS. */
+export interface Termination {
+  /** Names of Certificate resources, best first. */
+  readonly certificates: readonly string[]
+  readonly clientValidation: { readonly caPem: string; readonly insecureFallback: boolean } | undefined
+}
+
+export interface UdpPortTable {
+  readonly port: number
+  readonly listener: string
+  /** Null: there is no route, and what arrives is dropped. */
+  readonly rule: UdpRule | null
+}
+
+export interface UdpRule {
+  readonly name: string
+  readonly backends: readonly UdpBackend[]
+}
+
+export interface UdpBackend {
+  readonly weight: number
+  readonly endpoints: readonly { readonly host: string; readonly port: number }[]
 }
 
 /** One rule of an HTTPRoute or GRPCRoute. */
@@ -105,6 +132,8 @@ export interface UpstreamTls {
   readonly caPem: string
   readonly systemCa: boolean
   readonly subjectAltNames: readonly string[]
+  /** Name of the Certificate resource to show; "": none. */
+  readonly clientCertificate: string
 }
 
 /** Where requests can go. */

@@ -19,16 +19,27 @@ export type Dialler = (
 export interface DiallerOptions {
   readonly openTunnel: OpenTunnel
   readonly connectTimeoutMs: number
+  /** The certificate to show to backends, by its resource's name; undefined: it is not there. */
+  readonly clientPair: (name: string) => { readonly cert: string; readonly key: string } | undefined
 }
 
 /** The dialler rejects with a MeshError that names the target. */
-export function createDialler({ openTunnel, connectTimeoutMs }: DiallerOptions): Dialler {
+export function createDialler({ openTunnel, connectTimeoutMs, clientPair }: DiallerOptions): Dialler {
+  const pairFor = ({ clientCertificate, hostname }: UpstreamTls) => {
+    if (clientCertificate === '') return {}
+    const pair = clientPair(clientCertificate)
+    if (pair !== undefined) return pair
+    throw new MeshError('tls-failure', `the certificate ${clientCertificate} to show to ${hostname} has not arrived`, {
+      at: 'upstream',
+    })
+  }
   return async (target, alpn, headers = {}) => {
     const stream =
       target.tunnel === null ? await connectTcp(target, connectTimeoutMs) : await openTunnel(target, headers)
     // Whoever takes the stream listens too; an error in between must not end the process.
     stream.on('error', () => {})
-    return target.tls === undefined ? stream : secure(stream, target, target.tls, alpn, connectTimeoutMs)
+    if (target.tls === undefined) return stream
+    return secure(stream, target, target.tls, { alpn, timeoutMs: connectTimeoutMs, ...pairFor(target.tls) })
   }
 }
 
@@ -61,8 +72,7 @@ function secure(
   stream: Duplex,
   target: Target,
   policy: UpstreamTls,
-  alpn: readonly string[],
-  timeoutMs: number,
+  { alpn, timeoutMs, ...pair }: { alpn: readonly string[]; timeoutMs: number; cert?: string; key?: string },
 ): Promise<tls.TLSSocket> {
   const { promise, resolve, reject } = Promise.withResolvers<tls.TLSSocket>()
   const fail = (cause: unknown) => {
@@ -72,6 +82,7 @@ function secure(
   const timer = setTimeout(() => fail(new Error(`no handshake in ${timeoutMs} ms`)), timeoutMs)
   const socket = tls.connect({
     socket: stream,
+    ...pair,
     servername: policy.hostname,
     ALPNProtocols: [...alpn],
     ca: policy.systemCa ? tls.getCACertificates('system') : policy.caPem,

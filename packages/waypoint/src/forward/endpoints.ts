@@ -142,7 +142,7 @@ export class Endpoints {
     const tunnel = isTunnelled ? { authority: label, expectedIdentities: [formatSpiffe(identityOf(workload))] } : null
     const { tls } = context
     return {
-      key: `${workload.uid}|${label}|${tunnel === null ? 'tcp' : tunnel.expectedIdentities[0]}|${tls === undefined ? '' : JSON.stringify([tls.hostname, tls.caPem, tls.systemCa, tls.subjectAltNames])}`,
+      key: `${workload.uid}|${label}|${tunnel === null ? 'tcp' : tunnel.expectedIdentities[0]}|${tls === undefined ? '' : JSON.stringify([tls.hostname, tls.caPem, tls.systemCa, tls.subjectAltNames, tls.clientCertificate])}`,
       host,
       port: tunnel === null ? port : this.#options.tunnelPort,
       tunnel,

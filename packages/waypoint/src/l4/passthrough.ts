@@ -39,9 +39,9 @@ export class Passthrough {
     return this.#joins.size
   }
 
-  /** Owns the stream. `readsSni`: the client is expected to begin with a ClientHello. */
-  carry(stream: Duplex, connection: Connection, listener: ListenerTable, readsSni: boolean): void {
-    void this.#carry(stream, connection, listener, readsSni).catch((cause: unknown) => {
+  /** Owns the stream. `serverName` undefined: the client is expected to begin with a ClientHello, which says it. */
+  carry(stream: Duplex, connection: Connection, listener: ListenerTable, serverName: string | undefined): void {
+    void this.#carry(stream, connection, listener, serverName).catch((cause: unknown) => {
       const error = MeshError.from(cause)
       this.#options.log.info('a connection was refused', {
         listener: listener.name,
@@ -59,10 +59,15 @@ export class Passthrough {
     for (const join of this.#joins) join.close(reason)
   }
 
-  async #carry(stream: Duplex, connection: Connection, listener: ListenerTable, readsSni: boolean): Promise<void> {
+  async #carry(
+    stream: Duplex,
+    connection: Connection,
+    listener: ListenerTable,
+    serverName: string | undefined,
+  ): Promise<void> {
     const { authorizer, random } = this.#options
     authorizer.forListener(listener, connection, undefined)
-    const sni = readsSni ? serverNameOf(await peek(stream, clientHelloMs)) : ''
+    const sni = serverName ?? serverNameOf(await peek(stream, clientHelloMs))
     const rule = matchTcp(listener, sni, sourceNamespace(connection))
     if (rule === undefined) throw new MeshError('no-route', `no route of ${listener.name} takes server name "${sni}"`)
     const backends: readonly Backend[] = rule === null ? (listener.itself?.backends ?? []) : rule.backends

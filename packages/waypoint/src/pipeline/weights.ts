@@ -7,10 +7,19 @@ interface Shares {
   readonly current: number[]
 }
 
-const shares = new WeakMap<readonly Backend[], Shares>()
+const shares = new WeakMap<readonly Weighted[], Shares>()
+
+interface Weighted {
+  readonly weight: number
+}
 
 /** Undefined: there is no backend with a weight. */
 export function chooseBackend(backends: readonly Backend[], random: () => number): Backend | undefined {
+  return chooseShare(backends, random)
+}
+
+/** The same for anything with weights; what is remembered belongs to the array. */
+export function chooseShare<T extends Weighted>(backends: readonly T[], random: () => number): T | undefined {
   if (backends.length === 1) return backends[0]!.weight > 0 ? backends[0] : undefined
   let state = shares.get(backends)
   if (state === undefined) shares.set(backends, (state = begin(backends, random)))
@@ -26,11 +35,11 @@ export function chooseBackend(backends: readonly Backend[], random: () => number
   return backends[best]
 }
 
-function begin(backends: readonly Backend[], random: () => number): Shares {
+function begin(backends: readonly Weighted[], random: () => number): Shares {
   const total = backends.reduce((sum, { weight }) => sum + weight, 0)
   const state = { total, current: backends.map(() => 0) }
   shares.set(backends, state)
   if (total > 0)
-    for (let steps = Math.floor(random() * Math.min(total, 100)); steps > 0; steps--) chooseBackend(backends, random)
+    for (let steps = Math.floor(random() * Math.min(total, 100)); steps > 0; steps--) chooseShare(backends, random)
   return state
 }

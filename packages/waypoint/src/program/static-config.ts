@@ -12,6 +12,7 @@ export interface StaticConfig {
   readonly listeners: readonly l7.Listener[]
   readonly routes: readonly l7.Route[]
   readonly tcpRoutes: readonly l7.TcpRoute[]
+  readonly udpRoutes: readonly l7.UdpRoute[]
   readonly certificates: readonly l7.Certificate[]
   readonly addresses: readonly workload.Address[]
   readonly authorizations: readonly security.Authorization[]
@@ -23,7 +24,16 @@ type Section = readonly JsonValue[]
 /** @throws Error that names the section and entry that cannot be read. */
 export function parseStaticConfig(text: string): StaticConfig {
   const root = (parse(text) ?? {}) as Record<string, Section | undefined>
-  const known = ['listeners', 'routes', 'tcpRoutes', 'certificates', 'addresses', 'authorizations', 'requestPolicies']
+  const known = [
+    'listeners',
+    'routes',
+    'tcpRoutes',
+    'udpRoutes',
+    'certificates',
+    'addresses',
+    'authorizations',
+    'requestPolicies',
+  ]
   for (const name of Object.keys(root))
     if (!known.includes(name)) throw new Error(`unknown section "${name}"; there are ${known.join(', ')}`)
   const read = <T>(name: string, decode: (value: JsonValue) => T): T[] =>
@@ -37,6 +47,7 @@ export function parseStaticConfig(text: string): StaticConfig {
   return {
     listeners: read('listeners', (value) => fromJson(l7.ListenerSchema, value)),
     routes: read('routes', (value) => fromJson(l7.RouteSchema, value)),
+    udpRoutes: read('udpRoutes', (value) => fromJson(l7.UdpRouteSchema, withBytes(value))),
     tcpRoutes: read('tcpRoutes', (value) => fromJson(l7.TcpRouteSchema, value)),
     certificates: read('certificates', (value) => fromJson(l7.CertificateSchema, value)),
     addresses: read('addresses', (value) =>
@@ -68,6 +79,7 @@ export function applyStaticConfig(config: StaticConfig, store: ResourceStore, st
   store.apply('listeners', named(config.listeners), [])
   store.apply('routes', named(config.routes), [])
   store.apply('tcpRoutes', named(config.tcpRoutes), [])
+  store.apply('udpRoutes', named(config.udpRoutes), [])
   store.flush()
 }
 

@@ -39,6 +39,10 @@ export function subscriptions(store: ResourceStore, state: MeshState): readonly 
       store.apply('tcpRoutes', pairs(resources), removed)
       return []
     }),
+    wildcard(typeUrls.udpRoute, l7.UdpRouteSchema, (resources, removed) => {
+      store.apply('udpRoutes', pairs(resources), removed)
+      return []
+    }),
     wildcard(typeUrls.listener, l7.ListenerSchema, (resources, removed) => {
       store.apply('listeners', pairs(resources), removed)
       return []

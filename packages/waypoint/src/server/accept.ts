@@ -19,7 +19,13 @@ export interface AcceptOptions {
   readonly log: Logger
 }
 
-export type Acceptor = (stream: Duplex, connection: Connection, listener: ListenerTable) => void
+/** `serverName`: the SNI of a TLS handshake that was seen; undefined: the client may still send one. */
+export type Acceptor = (
+  stream: Duplex,
+  connection: Connection,
+  listener: ListenerTable,
+  serverName?: string | undefined,
+) => void
 
 /** The acceptor owns the stream from the call on; it never throws. */
 export function createAcceptor({ app, passthrough, log }: AcceptOptions): Acceptor {
@@ -39,19 +45,19 @@ export function createAcceptor({ app, passthrough, log }: AcceptOptions): Accept
           if (sniffed === 'other') return app.serveHttp1(stream)
           if (sniffed === 'silent') return void stream.destroy()
         }
-        return passthrough.carry(stream, connection, listener, sniffed === 'tls')
+        return passthrough.carry(stream, connection, listener, sniffed === 'tls' ? undefined : '')
     }
   }
-  return (stream, connection, listener) => {
+  return (stream, connection, listener, serverName) => {
     bindConnection(stream, connection)
     const onError = (error: Error) =>
       log.debug('a connection failed', { error: error.message, client: connection.clientIp })
     stream.on('error', onError)
     const namespace = sourceNamespace(connection)
     const { protocol } = listener
+    if (protocol === 'tls') return passthrough.carry(stream, connection, listener, serverName)
     if (protocol === 'tcp' || isTcpOnly(listener, namespace))
-      return passthrough.carry(stream, connection, listener, protocol === 'tls')
-    if (protocol === 'tls') return passthrough.carry(stream, connection, listener, true)
+      return passthrough.carry(stream, connection, listener, serverName ?? '')
     const speaksFirst = protocol === 'http' || protocol === 'http2' || listener.bound.kind === 'gateway'
     sniff(stream, { timeoutMs: speaksFirst ? clientFirstMs : serverFirstMs }).then(
       (sniffed) => serve(stream, connection, listener, sniffed),

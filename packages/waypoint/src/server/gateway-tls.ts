@@ -1,7 +1,9 @@
-// The TLS handshake of an HTTPS port: the server name chooses the listener, and the listener the certificate.
+// The first flight of a TLS port: the server name chooses the listener, and the listener what becomes of the connection:
+// TLS is ended here, with the certificate for that name, or the bytes are passed on as they are.
 import type net from 'node:net'
 import tls from 'node:tls'
 import type { Logger } from '@wishbone/runtime/log'
+import { chainError } from '@wishbone/runtime/tls'
 import { type ListenerTable, type PortTable, selectListener } from '../compile/index.ts'
 import type { Certificates } from './certificates.ts'
 import { serverNameOf } from './classify.ts'
@@ -15,11 +17,17 @@ export interface GatewayTlsOptions {
   readonly log: Logger
 }
 
-/** Calls back with the decrypted stream; a connection that comes to nothing is closed and logged. */
+export interface GatewayTlsHandlers {
+  readonly onSecure: (secure: tls.TLSSocket, listener: ListenerTable, serverName: string) => void
+  /** The ClientHello is still in the stream. */
+  readonly onPassthrough: (socket: net.Socket, listener: ListenerTable, serverName: string) => void
+}
+
+/** Calls back once, with the stream; a connection that comes to nothing is closed and logged. */
 export function acceptGatewayTls(
   socket: net.Socket,
   { table, certificates, log }: GatewayTlsOptions,
-  onSecure: (secure: tls.TLSSocket, listener: ListenerTable) => void,
+  { onSecure, onPassthrough }: GatewayTlsHandlers,
 ): void {
   const refuse = (reason: string, fields: Record<string, unknown> = {}) => {
     log.info('a connection is closed: TLS', { reason, client: socket.remoteAddress, port: table.port, ...fields })
@@ -32,21 +40,28 @@ export function acceptGatewayTls(
     const listener = selectListener(table, serverName)
     // Closed before any alert is written: a name that nothing listens for does not exist here.
     if (listener === undefined) return refuse('no listener has this server name', { serverName })
-    const context = certificates.contextOf(listener.certificates)
+    if (listener.tls === null) return onPassthrough(socket, listener, serverName)
+    const context = certificates.contextOf(listener, serverName)
     if (context === undefined) return refuse('the listener has no usable certificate', { listener: listener.name })
+    const validation = listener.tls.clientValidation
     const secure = new tls.TLSSocket(socket, {
       isServer: true,
       secureContext: context,
-      ALPNProtocols: ['h2', 'http/1.1'],
+      requestCert: validation !== undefined,
+      rejectUnauthorized: validation !== undefined && !validation.insecureFallback,
+      ...(listener.protocol === 'https' ? { ALPNProtocols: ['h2', 'http/1.1'] } : {}),
     })
     const timer = setTimeout(() => refuse('the handshake took too long'), handshakeMs)
     secure.once('close', () => clearTimeout(timer))
     secure.on('error', (error) => refuse('the handshake or connection failed', { detail: error.message }))
     secure.once('secure', () => {
       clearTimeout(timer)
-      // tls.Server clears this for its own sockets; node:http2 waits for it.
+      const problem = validation === undefined || validation.insecureFallback ? undefined : chainError(secure)
+      if (problem !== undefined)
+        return refuse("the client's certificate is not accepted", { detail: problem.message })
+        // tls.Server clears this for its own sockets; node:http2 waits for it.
       ;(secure as unknown as { secureConnecting: boolean }).secureConnecting = false
-      onSecure(secure, listener)
+      onSecure(secure, listener, serverName)
     })
   })
 }

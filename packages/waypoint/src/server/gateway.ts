@@ -1,15 +1,16 @@
 // A gateway's ports: they come and go with the configuration. Connections that are open stay when a port goes.
 import net from 'node:net'
-import type tls from 'node:tls'
 import { canonicalIp, formatIp, parseIp } from '@wishbone/core/ip'
 import type { Logger } from '@wishbone/runtime/log'
-import type { RouteTable } from '../compile/index.ts'
+import type { ListenerTable, RouteTable } from '../compile/index.ts'
+import { UdpPort, type UdpPortOptions } from '../l4/udp-port.ts'
 import type { Acceptor } from './accept.ts'
 import type { Certificates } from './certificates.ts'
 import type { Connection, Destination } from './connection.ts'
 import { acceptGatewayTls } from './gateway-tls.ts'
 
 export interface GatewayOptions {
+  readonly udp: Pick<UdpPortOptions, 'metrics' | 'random' | 'now'>
   readonly table: () => RouteTable
   readonly accept: Acceptor
   readonly certificates: Certificates
@@ -23,14 +24,15 @@ export class Gateway {
   readonly #options: GatewayOptions
   readonly #servers = new Map<number, net.Server>()
   readonly #sockets = new Set<net.Socket>()
-  readonly #failed = new Map<number, string>()
+  readonly #udpPorts = new Map<number, UdpPort>()
+  readonly #failed = new Map<number | string, string>()
 
   constructor(options: GatewayOptions) {
     this.#options = options
   }
 
-  /** Ports that could not be opened, with the reason. */
-  get failed(): ReadonlyMap<number, string> {
+  /** Ports that could not be opened, with the reason; UDP ports as "<port>/udp". */
+  get failed(): ReadonlyMap<number | string, string> {
     return this.#failed
   }
 
@@ -40,23 +42,39 @@ export class Gateway {
     return typeof address === 'object' && address !== null ? address.port : undefined
   }
 
+  boundUdpPort(port: number): number | undefined {
+    return this.#udpPorts.get(port)?.boundPort
+  }
+
   /** Opens and closes ports so that they are those of the table; resolves when all are open or have failed. */
   async reconcile(): Promise<void> {
-    const { ports } = this.#options.table()
+    const { ports, udpPorts } = this.#options.table()
     for (const [port, server] of this.#servers)
       if (!ports.has(port)) {
         this.#servers.delete(port)
         server.close()
         this.#options.log.info('a port is closed', { port })
       }
-    for (const port of this.#failed.keys()) if (!ports.has(port)) this.#failed.delete(port)
-    await Promise.all([...ports.keys()].filter((port) => !this.#servers.has(port)).map((port) => this.#open(port)))
+    for (const [port, open] of this.#udpPorts)
+      if (!udpPorts.has(port)) {
+        this.#udpPorts.delete(port)
+        open.close()
+        this.#options.log.info('a port is closed', { port: `${port}/udp` })
+      }
+    const wanted = new Set<number | string>([...ports.keys(), ...[...udpPorts.keys()].map(udpName)])
+    for (const port of this.#failed.keys()) if (!wanted.has(port)) this.#failed.delete(port)
+    await Promise.all([
+      ...[...ports.keys()].filter((port) => !this.#servers.has(port)).map((port) => this.#open(port)),
+      ...[...udpPorts.keys()].filter((port) => !this.#udpPorts.has(port)).map((port) => this.#openUdp(port)),
+    ])
   }
 
   /** Stops accepting. */
   close(): void {
     for (const server of this.#servers.values()) server.close()
     this.#servers.clear()
+    for (const open of this.#udpPorts.values()) open.close()
+    this.#udpPorts.clear()
   }
 
   destroy(): void {
@@ -88,6 +106,20 @@ export class Gateway {
     return promise
   }
 
+  async #openUdp(port: number): Promise<void> {
+    const { table, host, bindPort, udp, log } = this.#options
+    const options = { ...udp, log, table: () => table().udpPorts.get(port) }
+    try {
+      this.#udpPorts.set(port, await UdpPort.open(host, bindPort(port), options))
+      this.#failed.delete(udpName(port))
+      log.info('a port is open', { port: udpName(port) })
+    } catch (cause) {
+      const error = (cause as Error).message
+      this.#failed.set(udpName(port), error)
+      log.error('a port could not be opened', { port: udpName(port), error, hint: 'is another process using it?' })
+    }
+  }
+
   #onConnection(port: number, socket: net.Socket): void {
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
@@ -95,17 +127,22 @@ export class Gateway {
     const table = this.#options.table().ports.get(port)
     const listener = table?.listeners[0]
     if (table === undefined || listener === undefined) return void socket.destroy()
-    if (table.kind !== 'https') {
+    if (table.kind !== 'tls') {
       const connection = connectionFrom(socket, { kind: 'gateway', port, sni: undefined }, 'http', port)
-      this.#options.accept(socket, connection, listener)
+      this.#options.accept(socket, connection, listener, '')
       return
     }
     const { certificates, log } = this.#options
-    acceptGatewayTls(socket, { table, certificates, log }, (secure: tls.TLSSocket, chosen) => {
+    const accept = (stream: net.Socket, chosen: ListenerTable, serverName: string) => {
       const connection = connectionFrom(socket, { kind: 'gateway', port, sni: chosen.name }, 'https', port)
-      this.#options.accept(secure, connection, chosen)
-    })
+      this.#options.accept(stream, connection, chosen, serverName)
+    }
+    acceptGatewayTls(socket, { table, certificates, log }, { onSecure: accept, onPassthrough: accept })
   }
+}
+
+function udpName(port: number): string {
+  return `${port}/udp`
 }
 
 const noAddress = new Uint8Array(4)

@@ -7,6 +7,7 @@ interface Maps {
   readonly listeners: Map<string, l7.Listener>
   readonly routes: Map<string, l7.Route>
   readonly tcpRoutes: Map<string, l7.TcpRoute>
+  readonly udpRoutes: Map<string, l7.UdpRoute>
   readonly certificates: Map<string, l7.Certificate>
   readonly requestPolicies: Map<string, l7.RequestPolicy>
 }
@@ -18,6 +19,7 @@ export class ResourceStore {
     listeners: new Map(),
     routes: new Map(),
     tcpRoutes: new Map(),
+    udpRoutes: new Map(),
     certificates: new Map(),
     requestPolicies: new Map(),
   }

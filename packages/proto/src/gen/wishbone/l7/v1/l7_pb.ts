@@ -20,7 +20,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file wishbone/l7/v1/l7.proto.
  */
 export const file_wishbone_l7_v1_l7: GenFile = /*@__PURE__*/
-  fileDesc("Chd3aXNoYm9uZS9sNy92MS9sNy5wcm90bxIOd2lzaGJvbmUubDcudjEiXAoGU291cmNlEgwKBGtpbmQYASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEgwKBG5hbWUYAyABKAkSDwoHc2VjdGlvbhgEIAEoCRISCgpnZW5lcmF0aW9uGAUgASgDIvoCCghMaXN0ZW5lchIMCgRuYW1lGAEgASgJEiYKBnNvdXJjZRgCIAEoCzIWLndpc2hib25lLmw3LnYxLlNvdXJjZRIqCghwcm90b2NvbBgDIAEoDjIYLndpc2hib25lLmw3LnYxLlByb3RvY29sEi4KB3NlcnZpY2UYBCABKAsyGy53aXNoYm9uZS5sNy52MS5TZXJ2aWNlUG9ydEgAEi4KB2dhdGV3YXkYBSABKAsyGy53aXNoYm9uZS5sNy52MS5HYXRld2F5UG9ydEgAEjMKCHdvcmtsb2FkGAkgASgLMh8ud2lzaGJvbmUubDcudjEuV29ya2xvYWRCaW5kaW5nSAASEgoKaGFzX3JvdXRlcxgGIAEoCBIrCgN0bHMYByABKAsyHi53aXNoYm9uZS5sNy52MS5UbHNUZXJtaW5hdGlvbhIQCghwb2xpY2llcxgIIAMoCRIbChNjb25zdW1lcl9uYW1lc3BhY2VzGAogAygJQgcKBWJvdW5kIkAKC1NlcnZpY2VQb3J0EhEKCW5hbWVzcGFjZRgBIAEoCRIQCghob3N0bmFtZRgCIAEoCRIMCgRwb3J0GAMgASgNIh4KD1dvcmtsb2FkQmluZGluZxILCgN1aWQYASABKAkiLQoLR2F0ZXdheVBvcnQSDAoEcG9ydBgBIAEoDRIQCghob3N0bmFtZRgCIAEoCSImCg5UbHNUZXJtaW5hdGlvbhIUCgxjZXJ0aWZpY2F0ZXMYASADKAkiZwoLQ2VydGlmaWNhdGUSDAoEbmFtZRgBIAEoCRImCgZzb3VyY2UYAiABKAsyFi53aXNoYm9uZS5sNy52MS5Tb3VyY2USEQoJY2hhaW5fcGVtGAMgASgJEg8KB2tleV9wZW0YBCABKAkiogMKBVJvdXRlEgwKBG5hbWUYASABKAkSJgoGc291cmNlGAIgASgLMhYud2lzaGJvbmUubDcudjEuU291cmNlEiwKB3BhcmVudHMYAyADKAsyGy53aXNoYm9uZS5sNy52MS5Sb3V0ZVBhcmVudBIaChJjb25zdW1lcl9uYW1lc3BhY2UYBCABKAkSLgoKcHJlY2VkZW5jZRgFIAEoCzIaLndpc2hib25lLmw3LnYxLlByZWNlZGVuY2USLQoHbWF0Y2hlcxgGIAMoCzIcLndpc2hib25lLmw3LnYxLlJlcXVlc3RNYXRjaBInCgdmaWx0ZXJzGAcgAygLMhYud2lzaGJvbmUubDcudjEuRmlsdGVyEjEKCGJhY2tlbmRzGAggAygLMh8ud2lzaGJvbmUubDcudjEuV2VpZ2h0ZWRCYWNrZW5kEioKCHRpbWVvdXRzGAkgASgLMhgud2lzaGJvbmUubDcudjEuVGltZW91dHMSJAoFcmV0cnkYCiABKAsyFS53aXNoYm9uZS5sNy52MS5SZXRyeRIMCgRncnBjGAsgASgIIlEKC1JvdXRlUGFyZW50EhAKCGxpc3RlbmVyGAEgASgJEjAKCWhvc3RuYW1lcxgCIAMoCzIdLndpc2hib25lLmw3LnYxLlJvdXRlSG9zdG5hbWUiNAoNUm91dGVIb3N0bmFtZRIRCgllZmZlY3RpdmUYASABKAkSEAoIb3JpZ2luYWwYAiABKAkiVAoKUHJlY2VkZW5jZRIXCg9jcmVhdGVkX3VuaXhfbXMYASABKAMSEQoJbmFtZXNwYWNlGAIgASgJEgwKBG5hbWUYAyABKAkSDAoEcnVsZRgEIAEoDSKuAQoMUmVxdWVzdE1hdGNoEicKBHBhdGgYASABKAsyGS53aXNoYm9uZS5sNy52MS5QYXRoTWF0Y2gSDgoGbWV0aG9kGAIgASgJEisKB2hlYWRlcnMYAyADKAsyGi53aXNoYm9uZS5sNy52MS5WYWx1ZU1hdGNoEikKBXF1ZXJ5GAQgAygLMhoud2lzaGJvbmUubDcudjEuVmFsdWVNYXRjaBINCgVpbmRleBgFIAEoDSJHCglQYXRoTWF0Y2gSDwoFZXhhY3QYASABKAlIABIQCgZwcmVmaXgYAiABKAlIABIPCgVyZWdleBgDIAEoCUgAQgYKBGtpbmQiRAoKVmFsdWVNYXRjaBIMCgRuYW1lGAEgASgJEg8KBWV4YWN0GAIgASgJSAASDwoFcmVnZXgYAyABKAlIAEIGCgRraW5kIpQDCgZGaWx0ZXISOQoPcmVxdWVzdF9oZWFkZXJzGAEgASgLMh4ud2lzaGJvbmUubDcudjEuSGVhZGVyTW9kaWZpZXJIABI6ChByZXNwb25zZV9oZWFkZXJzGAIgASgLMh4ud2lzaGJvbmUubDcudjEuSGVhZGVyTW9kaWZpZXJIABIsCghyZWRpcmVjdBgDIAEoCzIYLndpc2hib25lLmw3LnYxLlJlZGlyZWN0SAASKgoHcmV3cml0ZRgEIAEoCzIXLndpc2hib25lLmw3LnYxLlJld3JpdGVIABIoCgZtaXJyb3IYBSABKAsyFi53aXNoYm9uZS5sNy52MS5NaXJyb3JIABIkCgRjb3JzGAYgASgLMhQud2lzaGJvbmUubDcudjEuQ29yc0gAEi8KBWZhdWx0GAcgASgLMh4ud2lzaGJvbmUubDcudjEuRmF1bHRJbmplY3Rpb25IABIwCgZkaXJlY3QYCCABKAsyHi53aXNoYm9uZS5sNy52MS5EaXJlY3RSZXNwb25zZUgAQgYKBGtpbmQiKgoLSGVhZGVyVmFsdWUSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJ0Cg5IZWFkZXJNb2RpZmllchIoCgNzZXQYASADKAsyGy53aXNoYm9uZS5sNy52MS5IZWFkZXJWYWx1ZRIoCgNhZGQYAiADKAsyGy53aXNoYm9uZS5sNy52MS5IZWFkZXJWYWx1ZRIOCgZyZW1vdmUYAyADKAkiNwoLUGF0aFJld3JpdGUSDgoEZnVsbBgBIAEoCUgAEhAKBnByZWZpeBgCIAEoCUgAQgYKBGtpbmQidQoIUmVkaXJlY3QSDgoGc2NoZW1lGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEikKBHBhdGgYAyABKAsyGy53aXNoYm9uZS5sNy52MS5QYXRoUmV3cml0ZRIMCgRwb3J0GAQgASgNEg4KBnN0YXR1cxgFIAEoDSJGCgdSZXdyaXRlEhAKCGhvc3RuYW1lGAEgASgJEikKBHBhdGgYAiABKAsyGy53aXNoYm9uZS5sNy52MS5QYXRoUmV3cml0ZSJaCgZNaXJyb3ISKAoHYmFja2VuZBgBIAEoCzIXLndpc2hib25lLmw3LnYxLkJhY2tlbmQSEQoJbnVtZXJhdG9yGAIgASgNEhMKC2Rlbm9taW5hdG9yGAMgASgNIpcBCgRDb3JzEhUKDWFsbG93X29yaWdpbnMYASADKAkSGQoRYWxsb3dfY3JlZGVudGlhbHMYAiABKAgSFQoNYWxsb3dfbWV0aG9kcxgDIAMoCRIVCg1hbGxvd19oZWFkZXJzGAQgAygJEhYKDmV4cG9zZV9oZWFkZXJzGAUgAygJEhcKD21heF9hZ2Vfc2Vjb25kcxgGIAEoDSLVAQoORmF1bHRJbmplY3Rpb24SJgoGc291cmNlGAEgASgLMhYud2lzaGJvbmUubDcudjEuU291cmNlEigKBWRlbGF5GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKDWRlbGF5X3BlcmNlbnQYAyABKAESFAoMYWJvcnRfc3RhdHVzGAQgASgNEhkKEWFib3J0X2dycGNfc3RhdHVzGAUgASgNEhIKCmFib3J0X2dycGMYBiABKAgSFQoNYWJvcnRfcGVyY2VudBgHIAEoASI+Cg5EaXJlY3RSZXNwb25zZRIOCgZzdGF0dXMYASABKA0SDAoEYm9keRgCIAEoCRIOCgZyZWFzb24YAyABKAkidAoPV2VpZ2h0ZWRCYWNrZW5kEg4KBndlaWdodBgBIAEoDRIoCgdiYWNrZW5kGAIgASgLMhcud2lzaGJvbmUubDcudjEuQmFja2VuZBInCgdmaWx0ZXJzGAMgAygLMhYud2lzaGJvbmUubDcudjEuRmlsdGVyInkKB0JhY2tlbmQSMQoHc2VydmljZRgBIAEoCzIeLndpc2hib25lLmw3LnYxLlNlcnZpY2VCYWNrZW5kSAASMQoHaW52YWxpZBgCIAEoCzIeLndpc2hib25lLmw3LnYxLkludmFsaWRCYWNrZW5kSABCCAoGdGFyZ2V0IpgBCg5TZXJ2aWNlQmFja2VuZBIRCgluYW1lc3BhY2UYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDAoEcG9ydBgDIAEoDRIqCghwcm90b2NvbBgEIAEoDjIYLndpc2hib25lLmw3LnYxLlByb3RvY29sEicKA3RscxgFIAEoCzIaLndpc2hib25lLmw3LnYxLkJhY2tlbmRUbHMiMQoOSW52YWxpZEJhY2tlbmQSDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiXAoKQmFja2VuZFRscxIQCghob3N0bmFtZRgBIAEoCRIOCgZjYV9wZW0YAiABKAkSEQoJc3lzdGVtX2NhGAMgASgIEhkKEXN1YmplY3RfYWx0X25hbWVzGAQgAygJImoKCFRpbWVvdXRzEioKB3JlcXVlc3QYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoPYmFja2VuZF9yZXF1ZXN0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIlQKBVJldHJ5Eg0KBWNvZGVzGAEgAygNEhAKCGF0dGVtcHRzGAIgASgNEioKB2JhY2tvZmYYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i7QEKCFRjcFJvdXRlEgwKBG5hbWUYASABKAkSJgoGc291cmNlGAIgASgLMhYud2lzaGJvbmUubDcudjEuU291cmNlEiwKB3BhcmVudHMYAyADKAsyGy53aXNoYm9uZS5sNy52MS5Sb3V0ZVBhcmVudBIaChJjb25zdW1lcl9uYW1lc3BhY2UYBCABKAkSLgoKcHJlY2VkZW5jZRgFIAEoCzIaLndpc2hib25lLmw3LnYxLlByZWNlZGVuY2USMQoIYmFja2VuZHMYBiADKAsyHy53aXNoYm9uZS5sNy52MS5XZWlnaHRlZEJhY2tlbmQiqgEKDVJlcXVlc3RQb2xpY3kSDAoEbmFtZRgBIAEoCRImCgZzb3VyY2UYAiABKAsyFi53aXNoYm9uZS5sNy52MS5Tb3VyY2USJgoGYWN0aW9uGAMgASgOMhYuaXN0aW8uc2VjdXJpdHkuQWN0aW9uEg8KB2RyeV9ydW4YBCABKAgSKgoFcnVsZXMYBSADKAsyGy53aXNoYm9uZS5sNy52MS5SZXF1ZXN0UnVsZSI9CgtSZXF1ZXN0UnVsZRIuCgdjbGF1c2VzGAEgAygLMh0ud2lzaGJvbmUubDcudjEuUmVxdWVzdENsYXVzZSI9Cg1SZXF1ZXN0Q2xhdXNlEiwKB21hdGNoZXMYASADKAsyGy53aXNoYm9uZS5sNy52MS5Qb2xpY3lNYXRjaCLMBAoLUG9saWN5TWF0Y2gSKQoKY29ubmVjdGlvbhgBIAEoCzIVLmlzdGlvLnNlY3VyaXR5Lk1hdGNoEiwKB21ldGhvZHMYAiADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBIwCgtub3RfbWV0aG9kcxgDIAMoCzIbLmlzdGlvLnNlY3VyaXR5LlN0cmluZ01hdGNoEioKBXBhdGhzGAQgAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2gSLgoJbm90X3BhdGhzGAUgAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2gSKgoFaG9zdHMYBiADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBIuCglub3RfaG9zdHMYByADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBIyCg10cnVzdF9kb21haW5zGAggAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2gSNgoRbm90X3RydXN0X2RvbWFpbnMYCSADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBIrCgpyZW1vdGVfaXBzGAogAygLMhcuaXN0aW8uc2VjdXJpdHkuQWRkcmVzcxIvCg5ub3RfcmVtb3RlX2lwcxgLIAMoCzIXLmlzdGlvLnNlY3VyaXR5LkFkZHJlc3MSMAoHaGVhZGVycxgMIAMoCzIfLndpc2hib25lLmw3LnYxLkhlYWRlckNvbmRpdGlvbiJ9Cg9IZWFkZXJDb25kaXRpb24SDAoEbmFtZRgBIAEoCRIrCgZ2YWx1ZXMYAiADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBIvCgpub3RfdmFsdWVzGAMgAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2gqgwEKCFByb3RvY29sEhgKFFBST1RPQ09MX1VOU1BFQ0lGSUVEEAASEQoNUFJPVE9DT0xfSFRUUBABEhIKDlBST1RPQ09MX0hUVFAyEAISEAoMUFJPVE9DT0xfVENQEAMSEAoMUFJPVE9DT0xfVExTEAQSEgoOUFJPVE9DT0xfSFRUUFMQBWIGcHJvdG8z", [file_google_protobuf_duration, file_istio_security_authorization]);
+  fileDesc("Chd3aXNoYm9uZS9sNy92MS9sNy5wcm90bxIOd2lzaGJvbmUubDcudjEiXAoGU291cmNlEgwKBGtpbmQYASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEgwKBG5hbWUYAyABKAkSDwoHc2VjdGlvbhgEIAEoCRISCgpnZW5lcmF0aW9uGAUgASgDIvoCCghMaXN0ZW5lchIMCgRuYW1lGAEgASgJEiYKBnNvdXJjZRgCIAEoCzIWLndpc2hib25lLmw3LnYxLlNvdXJjZRIqCghwcm90b2NvbBgDIAEoDjIYLndpc2hib25lLmw3LnYxLlByb3RvY29sEi4KB3NlcnZpY2UYBCABKAsyGy53aXNoYm9uZS5sNy52MS5TZXJ2aWNlUG9ydEgAEi4KB2dhdGV3YXkYBSABKAsyGy53aXNoYm9uZS5sNy52MS5HYXRld2F5UG9ydEgAEjMKCHdvcmtsb2FkGAkgASgLMh8ud2lzaGJvbmUubDcudjEuV29ya2xvYWRCaW5kaW5nSAASEgoKaGFzX3JvdXRlcxgGIAEoCBIrCgN0bHMYByABKAsyHi53aXNoYm9uZS5sNy52MS5UbHNUZXJtaW5hdGlvbhIQCghwb2xpY2llcxgIIAMoCRIbChNjb25zdW1lcl9uYW1lc3BhY2VzGAogAygJQgcKBWJvdW5kIkAKC1NlcnZpY2VQb3J0EhEKCW5hbWVzcGFjZRgBIAEoCRIQCghob3N0bmFtZRgCIAEoCRIMCgRwb3J0GAMgASgNIh4KD1dvcmtsb2FkQmluZGluZxILCgN1aWQYASABKAkiLQoLR2F0ZXdheVBvcnQSDAoEcG9ydBgBIAEoDRIQCghob3N0bmFtZRgCIAEoCSJjCg5UbHNUZXJtaW5hdGlvbhIUCgxjZXJ0aWZpY2F0ZXMYASADKAkSOwoRY2xpZW50X3ZhbGlkYXRpb24YAiABKAsyIC53aXNoYm9uZS5sNy52MS5DbGllbnRWYWxpZGF0aW9uIj0KEENsaWVudFZhbGlkYXRpb24SDgoGY2FfcGVtGAEgASgJEhkKEWluc2VjdXJlX2ZhbGxiYWNrGAIgASgIImcKC0NlcnRpZmljYXRlEgwKBG5hbWUYASABKAkSJgoGc291cmNlGAIgASgLMhYud2lzaGJvbmUubDcudjEuU291cmNlEhEKCWNoYWluX3BlbRgDIAEoCRIPCgdrZXlfcGVtGAQgASgJIqIDCgVSb3V0ZRIMCgRuYW1lGAEgASgJEiYKBnNvdXJjZRgCIAEoCzIWLndpc2hib25lLmw3LnYxLlNvdXJjZRIsCgdwYXJlbnRzGAMgAygLMhsud2lzaGJvbmUubDcudjEuUm91dGVQYXJlbnQSGgoSY29uc3VtZXJfbmFtZXNwYWNlGAQgASgJEi4KCnByZWNlZGVuY2UYBSABKAsyGi53aXNoYm9uZS5sNy52MS5QcmVjZWRlbmNlEi0KB21hdGNoZXMYBiADKAsyHC53aXNoYm9uZS5sNy52MS5SZXF1ZXN0TWF0Y2gSJwoHZmlsdGVycxgHIAMoCzIWLndpc2hib25lLmw3LnYxLkZpbHRlchIxCghiYWNrZW5kcxgIIAMoCzIfLndpc2hib25lLmw3LnYxLldlaWdodGVkQmFja2VuZBIqCgh0aW1lb3V0cxgJIAEoCzIYLndpc2hib25lLmw3LnYxLlRpbWVvdXRzEiQKBXJldHJ5GAogASgLMhUud2lzaGJvbmUubDcudjEuUmV0cnkSDAoEZ3JwYxgLIAEoCCJRCgtSb3V0ZVBhcmVudBIQCghsaXN0ZW5lchgBIAEoCRIwCglob3N0bmFtZXMYAiADKAsyHS53aXNoYm9uZS5sNy52MS5Sb3V0ZUhvc3RuYW1lIjQKDVJvdXRlSG9zdG5hbWUSEQoJZWZmZWN0aXZlGAEgASgJEhAKCG9yaWdpbmFsGAIgASgJIlQKClByZWNlZGVuY2USFwoPY3JlYXRlZF91bml4X21zGAEgASgDEhEKCW5hbWVzcGFjZRgCIAEoCRIMCgRuYW1lGAMgASgJEgwKBHJ1bGUYBCABKA0irgEKDFJlcXVlc3RNYXRjaBInCgRwYXRoGAEgASgLMhkud2lzaGJvbmUubDcudjEuUGF0aE1hdGNoEg4KBm1ldGhvZBgCIAEoCRIrCgdoZWFkZXJzGAMgAygLMhoud2lzaGJvbmUubDcudjEuVmFsdWVNYXRjaBIpCgVxdWVyeRgEIAMoCzIaLndpc2hib25lLmw3LnYxLlZhbHVlTWF0Y2gSDQoFaW5kZXgYBSABKA0iRwoJUGF0aE1hdGNoEg8KBWV4YWN0GAEgASgJSAASEAoGcHJlZml4GAIgASgJSAASDwoFcmVnZXgYAyABKAlIAEIGCgRraW5kIkQKClZhbHVlTWF0Y2gSDAoEbmFtZRgBIAEoCRIPCgVleGFjdBgCIAEoCUgAEg8KBXJlZ2V4GAMgASgJSABCBgoEa2luZCKUAwoGRmlsdGVyEjkKD3JlcXVlc3RfaGVhZGVycxgBIAEoCzIeLndpc2hib25lLmw3LnYxLkhlYWRlck1vZGlmaWVySAASOgoQcmVzcG9uc2VfaGVhZGVycxgCIAEoCzIeLndpc2hib25lLmw3LnYxLkhlYWRlck1vZGlmaWVySAASLAoIcmVkaXJlY3QYAyABKAsyGC53aXNoYm9uZS5sNy52MS5SZWRpcmVjdEgAEioKB3Jld3JpdGUYBCABKAsyFy53aXNoYm9uZS5sNy52MS5SZXdyaXRlSAASKAoGbWlycm9yGAUgASgLMhYud2lzaGJvbmUubDcudjEuTWlycm9ySAASJAoEY29ycxgGIAEoCzIULndpc2hib25lLmw3LnYxLkNvcnNIABIvCgVmYXVsdBgHIAEoCzIeLndpc2hib25lLmw3LnYxLkZhdWx0SW5qZWN0aW9uSAASMAoGZGlyZWN0GAggASgLMh4ud2lzaGJvbmUubDcudjEuRGlyZWN0UmVzcG9uc2VIAEIGCgRraW5kIioKC0hlYWRlclZhbHVlEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAkidAoOSGVhZGVyTW9kaWZpZXISKAoDc2V0GAEgAygLMhsud2lzaGJvbmUubDcudjEuSGVhZGVyVmFsdWUSKAoDYWRkGAIgAygLMhsud2lzaGJvbmUubDcudjEuSGVhZGVyVmFsdWUSDgoGcmVtb3ZlGAMgAygJIjcKC1BhdGhSZXdyaXRlEg4KBGZ1bGwYASABKAlIABIQCgZwcmVmaXgYAiABKAlIAEIGCgRraW5kInUKCFJlZGlyZWN0Eg4KBnNjaGVtZRgBIAEoCRIQCghob3N0bmFtZRgCIAEoCRIpCgRwYXRoGAMgASgLMhsud2lzaGJvbmUubDcudjEuUGF0aFJld3JpdGUSDAoEcG9ydBgEIAEoDRIOCgZzdGF0dXMYBSABKA0iRgoHUmV3cml0ZRIQCghob3N0bmFtZRgBIAEoCRIpCgRwYXRoGAIgASgLMhsud2lzaGJvbmUubDcudjEuUGF0aFJld3JpdGUiWgoGTWlycm9yEigKB2JhY2tlbmQYASABKAsyFy53aXNoYm9uZS5sNy52MS5CYWNrZW5kEhEKCW51bWVyYXRvchgCIAEoDRITCgtkZW5vbWluYXRvchgDIAEoDSKXAQoEQ29ycxIVCg1hbGxvd19vcmlnaW5zGAEgAygJEhkKEWFsbG93X2NyZWRlbnRpYWxzGAIgASgIEhUKDWFsbG93X21ldGhvZHMYAyADKAkSFQoNYWxsb3dfaGVhZGVycxgEIAMoCRIWCg5leHBvc2VfaGVhZGVycxgFIAMoCRIXCg9tYXhfYWdlX3NlY29uZHMYBiABKA0i1QEKDkZhdWx0SW5qZWN0aW9uEiYKBnNvdXJjZRgBIAEoCzIWLndpc2hib25lLmw3LnYxLlNvdXJjZRIoCgVkZWxheRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg1kZWxheV9wZXJjZW50GAMgASgBEhQKDGFib3J0X3N0YXR1cxgEIAEoDRIZChFhYm9ydF9ncnBjX3N0YXR1cxgFIAEoDRISCgphYm9ydF9ncnBjGAYgASgIEhUKDWFib3J0X3BlcmNlbnQYByABKAEiPgoORGlyZWN0UmVzcG9uc2USDgoGc3RhdHVzGAEgASgNEgwKBGJvZHkYAiABKAkSDgoGcmVhc29uGAMgASgJInQKD1dlaWdodGVkQmFja2VuZBIOCgZ3ZWlnaHQYASABKA0SKAoHYmFja2VuZBgCIAEoCzIXLndpc2hib25lLmw3LnYxLkJhY2tlbmQSJwoHZmlsdGVycxgDIAMoCzIWLndpc2hib25lLmw3LnYxLkZpbHRlciJ5CgdCYWNrZW5kEjEKB3NlcnZpY2UYASABKAsyHi53aXNoYm9uZS5sNy52MS5TZXJ2aWNlQmFja2VuZEgAEjEKB2ludmFsaWQYAiABKAsyHi53aXNoYm9uZS5sNy52MS5JbnZhbGlkQmFja2VuZEgAQggKBnRhcmdldCKYAQoOU2VydmljZUJhY2tlbmQSEQoJbmFtZXNwYWNlGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEgwKBHBvcnQYAyABKA0SKgoIcHJvdG9jb2wYBCABKA4yGC53aXNoYm9uZS5sNy52MS5Qcm90b2NvbBInCgN0bHMYBSABKAsyGi53aXNoYm9uZS5sNy52MS5CYWNrZW5kVGxzIjEKDkludmFsaWRCYWNrZW5kEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIngKCkJhY2tlbmRUbHMSEAoIaG9zdG5hbWUYASABKAkSDgoGY2FfcGVtGAIgASgJEhEKCXN5c3RlbV9jYRgDIAEoCBIZChFzdWJqZWN0X2FsdF9uYW1lcxgEIAMoCRIaChJjbGllbnRfY2VydGlmaWNhdGUYBSABKAkiagoIVGltZW91dHMSKgoHcmVxdWVzdBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9iYWNrZW5kX3JlcXVlc3QYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iVAoFUmV0cnkSDQoFY29kZXMYASADKA0SEAoIYXR0ZW1wdHMYAiABKA0SKgoHYmFja29mZhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLtAQoIVGNwUm91dGUSDAoEbmFtZRgBIAEoCRImCgZzb3VyY2UYAiABKAsyFi53aXNoYm9uZS5sNy52MS5Tb3VyY2USLAoHcGFyZW50cxgDIAMoCzIbLndpc2hib25lLmw3LnYxLlJvdXRlUGFyZW50EhoKEmNvbnN1bWVyX25hbWVzcGFjZRgEIAEoCRIuCgpwcmVjZWRlbmNlGAUgASgLMhoud2lzaGJvbmUubDcudjEuUHJlY2VkZW5jZRIxCghiYWNrZW5kcxgGIAMoCzIfLndpc2hib25lLmw3LnYxLldlaWdodGVkQmFja2VuZCLMAQoIVWRwUm91dGUSDAoEbmFtZRgBIAEoCRImCgZzb3VyY2UYAiABKAsyFi53aXNoYm9uZS5sNy52MS5Tb3VyY2USLAoHcGFyZW50cxgDIAMoCzIbLndpc2hib25lLmw3LnYxLlJvdXRlUGFyZW50Ei4KCnByZWNlZGVuY2UYBCABKAsyGi53aXNoYm9uZS5sNy52MS5QcmVjZWRlbmNlEiwKCGJhY2tlbmRzGAUgAygLMhoud2lzaGJvbmUubDcudjEuVWRwQmFja2VuZCJ9CgpVZHBCYWNrZW5kEg4KBndlaWdodBgBIAEoDRIuCgllbmRwb2ludHMYAiADKAsyGy53aXNoYm9uZS5sNy52MS5VZHBFbmRwb2ludBIvCgdpbnZhbGlkGAMgASgLMh4ud2lzaGJvbmUubDcudjEuSW52YWxpZEJhY2tlbmQiLAoLVWRwRW5kcG9pbnQSDwoHYWRkcmVzcxgBIAEoDBIMCgRwb3J0GAIgASgNIqoBCg1SZXF1ZXN0UG9saWN5EgwKBG5hbWUYASABKAkSJgoGc291cmNlGAIgASgLMhYud2lzaGJvbmUubDcudjEuU291cmNlEiYKBmFjdGlvbhgDIAEoDjIWLmlzdGlvLnNlY3VyaXR5LkFjdGlvbhIPCgdkcnlfcnVuGAQgASgIEioKBXJ1bGVzGAUgAygLMhsud2lzaGJvbmUubDcudjEuUmVxdWVzdFJ1bGUiPQoLUmVxdWVzdFJ1bGUSLgoHY2xhdXNlcxgBIAMoCzIdLndpc2hib25lLmw3LnYxLlJlcXVlc3RDbGF1c2UiPQoNUmVxdWVzdENsYXVzZRIsCgdtYXRjaGVzGAEgAygLMhsud2lzaGJvbmUubDcudjEuUG9saWN5TWF0Y2gizAQKC1BvbGljeU1hdGNoEikKCmNvbm5lY3Rpb24YASABKAsyFS5pc3Rpby5zZWN1cml0eS5NYXRjaBIsCgdtZXRob2RzGAIgAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2gSMAoLbm90X21ldGhvZHMYAyADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBIqCgVwYXRocxgEIAMoCzIbLmlzdGlvLnNlY3VyaXR5LlN0cmluZ01hdGNoEi4KCW5vdF9wYXRocxgFIAMoCzIbLmlzdGlvLnNlY3VyaXR5LlN0cmluZ01hdGNoEioKBWhvc3RzGAYgAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2gSLgoJbm90X2hvc3RzGAcgAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2gSMgoNdHJ1c3RfZG9tYWlucxgIIAMoCzIbLmlzdGlvLnNlY3VyaXR5LlN0cmluZ01hdGNoEjYKEW5vdF90cnVzdF9kb21haW5zGAkgAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2gSKwoKcmVtb3RlX2lwcxgKIAMoCzIXLmlzdGlvLnNlY3VyaXR5LkFkZHJlc3MSLwoObm90X3JlbW90ZV9pcHMYCyADKAsyFy5pc3Rpby5zZWN1cml0eS5BZGRyZXNzEjAKB2hlYWRlcnMYDCADKAsyHy53aXNoYm9uZS5sNy52MS5IZWFkZXJDb25kaXRpb24ifQoPSGVhZGVyQ29uZGl0aW9uEgwKBG5hbWUYASABKAkSKwoGdmFsdWVzGAIgAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2gSLwoKbm90X3ZhbHVlcxgDIAMoCzIbLmlzdGlvLnNlY3VyaXR5LlN0cmluZ01hdGNoKpUBCghQcm90b2NvbBIYChRQUk9UT0NPTF9VTlNQRUNJRklFRBAAEhEKDVBST1RPQ09MX0hUVFAQARISCg5QUk9UT0NPTF9IVFRQMhACEhAKDFBST1RPQ09MX1RDUBADEhAKDFBST1RPQ09MX1RMUxAEEhIKDlBST1RPQ09MX0hUVFBTEAUSEAoMUFJPVE9DT0xfVURQEAZiBnByb3RvMw", [file_google_protobuf_duration, file_istio_security_authorization]);
 
 /**
  * The user's object that a resource came from, for logs, statuses and dumps.
@@ -118,6 +118,8 @@ export type Listener = Message<"wishbone.l7.v1.Listener"> & {
   hasRoutes: boolean;
 
   /**
+   * Absent on a TLS listener: its connections pass through undecrypted.
+   *
    * @generated from field: wishbone.l7.v1.TlsTermination tls = 7;
    */
   tls?: TlsTermination | undefined;
@@ -224,6 +226,13 @@ export type TlsTermination = Message<"wishbone.l7.v1.TlsTermination"> & {
    * @generated from field: repeated string certificates = 1;
    */
   certificates: string[];
+
+  /**
+   * Absent: clients are not asked for a certificate.
+   *
+   * @generated from field: wishbone.l7.v1.ClientValidation client_validation = 2;
+   */
+  clientValidation?: ClientValidation | undefined;
 };
 
 /**
@@ -232,6 +241,32 @@ export type TlsTermination = Message<"wishbone.l7.v1.TlsTermination"> & {
  */
 export const TlsTerminationSchema: GenMessage<TlsTermination> = /*@__PURE__*/
   messageDesc(file_wishbone_l7_v1_l7, 5);
+
+/**
+ * Clients must show a certificate that one of these authorities issued.
+ *
+ * @generated from message wishbone.l7.v1.ClientValidation
+ */
+export type ClientValidation = Message<"wishbone.l7.v1.ClientValidation"> & {
+  /**
+   * @generated from field: string ca_pem = 1;
+   */
+  caPem: string;
+
+  /**
+   * Clients without a valid certificate are served too (AllowInsecureFallback).
+   *
+   * @generated from field: bool insecure_fallback = 2;
+   */
+  insecureFallback: boolean;
+};
+
+/**
+ * Describes the message wishbone.l7.v1.ClientValidation.
+ * Use `create(ClientValidationSchema)` to create a new message.
+ */
+export const ClientValidationSchema: GenMessage<ClientValidation> = /*@__PURE__*/
+  messageDesc(file_wishbone_l7_v1_l7, 6);
 
 /**
  * A key pair for a gateway's listener. Resource name: "<namespace>/<secret>".
@@ -265,7 +300,7 @@ export type Certificate = Message<"wishbone.l7.v1.Certificate"> & {
  * Use `create(CertificateSchema)` to create a new message.
  */
 export const CertificateSchema: GenMessage<Certificate> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 6);
+  messageDesc(file_wishbone_l7_v1_l7, 7);
 
 /**
  * One rule of an HTTPRoute or GRPCRoute. Resource name: "<kind>/<namespace>/<name>/<rule index>".
@@ -340,7 +375,7 @@ export type Route = Message<"wishbone.l7.v1.Route"> & {
  * Use `create(RouteSchema)` to create a new message.
  */
 export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 7);
+  messageDesc(file_wishbone_l7_v1_l7, 8);
 
 /**
  * A listener that the route is attached to.
@@ -364,7 +399,7 @@ export type RouteParent = Message<"wishbone.l7.v1.RouteParent"> & {
  * Use `create(RouteParentSchema)` to create a new message.
  */
 export const RouteParentSchema: GenMessage<RouteParent> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 8);
+  messageDesc(file_wishbone_l7_v1_l7, 9);
 
 /**
  * @generated from message wishbone.l7.v1.RouteHostname
@@ -390,7 +425,7 @@ export type RouteHostname = Message<"wishbone.l7.v1.RouteHostname"> & {
  * Use `create(RouteHostnameSchema)` to create a new message.
  */
 export const RouteHostnameSchema: GenMessage<RouteHostname> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 9);
+  messageDesc(file_wishbone_l7_v1_l7, 10);
 
 /**
  * @generated from message wishbone.l7.v1.Precedence
@@ -422,7 +457,7 @@ export type Precedence = Message<"wishbone.l7.v1.Precedence"> & {
  * Use `create(PrecedenceSchema)` to create a new message.
  */
 export const PrecedenceSchema: GenMessage<Precedence> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 10);
+  messageDesc(file_wishbone_l7_v1_l7, 11);
 
 /**
  * @generated from message wishbone.l7.v1.RequestMatch
@@ -461,7 +496,7 @@ export type RequestMatch = Message<"wishbone.l7.v1.RequestMatch"> & {
  * Use `create(RequestMatchSchema)` to create a new message.
  */
 export const RequestMatchSchema: GenMessage<RequestMatch> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 11);
+  messageDesc(file_wishbone_l7_v1_l7, 12);
 
 /**
  * @generated from message wishbone.l7.v1.PathMatch
@@ -500,7 +535,7 @@ export type PathMatch = Message<"wishbone.l7.v1.PathMatch"> & {
  * Use `create(PathMatchSchema)` to create a new message.
  */
 export const PathMatchSchema: GenMessage<PathMatch> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 12);
+  messageDesc(file_wishbone_l7_v1_l7, 13);
 
 /**
  * @generated from message wishbone.l7.v1.ValueMatch
@@ -534,7 +569,7 @@ export type ValueMatch = Message<"wishbone.l7.v1.ValueMatch"> & {
  * Use `create(ValueMatchSchema)` to create a new message.
  */
 export const ValueMatchSchema: GenMessage<ValueMatch> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 13);
+  messageDesc(file_wishbone_l7_v1_l7, 14);
 
 /**
  * @generated from message wishbone.l7.v1.Filter
@@ -601,7 +636,7 @@ export type Filter = Message<"wishbone.l7.v1.Filter"> & {
  * Use `create(FilterSchema)` to create a new message.
  */
 export const FilterSchema: GenMessage<Filter> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 14);
+  messageDesc(file_wishbone_l7_v1_l7, 15);
 
 /**
  * @generated from message wishbone.l7.v1.HeaderValue
@@ -623,7 +658,7 @@ export type HeaderValue = Message<"wishbone.l7.v1.HeaderValue"> & {
  * Use `create(HeaderValueSchema)` to create a new message.
  */
 export const HeaderValueSchema: GenMessage<HeaderValue> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 15);
+  messageDesc(file_wishbone_l7_v1_l7, 16);
 
 /**
  * @generated from message wishbone.l7.v1.HeaderModifier
@@ -650,7 +685,7 @@ export type HeaderModifier = Message<"wishbone.l7.v1.HeaderModifier"> & {
  * Use `create(HeaderModifierSchema)` to create a new message.
  */
 export const HeaderModifierSchema: GenMessage<HeaderModifier> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 16);
+  messageDesc(file_wishbone_l7_v1_l7, 17);
 
 /**
  * @generated from message wishbone.l7.v1.PathRewrite
@@ -679,7 +714,7 @@ export type PathRewrite = Message<"wishbone.l7.v1.PathRewrite"> & {
  * Use `create(PathRewriteSchema)` to create a new message.
  */
 export const PathRewriteSchema: GenMessage<PathRewrite> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 17);
+  messageDesc(file_wishbone_l7_v1_l7, 18);
 
 /**
  * @generated from message wishbone.l7.v1.Redirect
@@ -718,7 +753,7 @@ export type Redirect = Message<"wishbone.l7.v1.Redirect"> & {
  * Use `create(RedirectSchema)` to create a new message.
  */
 export const RedirectSchema: GenMessage<Redirect> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 18);
+  messageDesc(file_wishbone_l7_v1_l7, 19);
 
 /**
  * @generated from message wishbone.l7.v1.Rewrite
@@ -740,7 +775,7 @@ export type Rewrite = Message<"wishbone.l7.v1.Rewrite"> & {
  * Use `create(RewriteSchema)` to create a new message.
  */
 export const RewriteSchema: GenMessage<Rewrite> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 19);
+  messageDesc(file_wishbone_l7_v1_l7, 20);
 
 /**
  * @generated from message wishbone.l7.v1.Mirror
@@ -769,7 +804,7 @@ export type Mirror = Message<"wishbone.l7.v1.Mirror"> & {
  * Use `create(MirrorSchema)` to create a new message.
  */
 export const MirrorSchema: GenMessage<Mirror> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 20);
+  messageDesc(file_wishbone_l7_v1_l7, 21);
 
 /**
  * @generated from message wishbone.l7.v1.Cors
@@ -811,7 +846,7 @@ export type Cors = Message<"wishbone.l7.v1.Cors"> & {
  * Use `create(CorsSchema)` to create a new message.
  */
 export const CorsSchema: GenMessage<Cors> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 21);
+  messageDesc(file_wishbone_l7_v1_l7, 22);
 
 /**
  * @generated from message wishbone.l7.v1.FaultInjection
@@ -862,7 +897,7 @@ export type FaultInjection = Message<"wishbone.l7.v1.FaultInjection"> & {
  * Use `create(FaultInjectionSchema)` to create a new message.
  */
 export const FaultInjectionSchema: GenMessage<FaultInjection> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 22);
+  messageDesc(file_wishbone_l7_v1_l7, 23);
 
 /**
  * @generated from message wishbone.l7.v1.DirectResponse
@@ -889,7 +924,7 @@ export type DirectResponse = Message<"wishbone.l7.v1.DirectResponse"> & {
  * Use `create(DirectResponseSchema)` to create a new message.
  */
 export const DirectResponseSchema: GenMessage<DirectResponse> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 23);
+  messageDesc(file_wishbone_l7_v1_l7, 24);
 
 /**
  * @generated from message wishbone.l7.v1.WeightedBackend
@@ -916,7 +951,7 @@ export type WeightedBackend = Message<"wishbone.l7.v1.WeightedBackend"> & {
  * Use `create(WeightedBackendSchema)` to create a new message.
  */
 export const WeightedBackendSchema: GenMessage<WeightedBackend> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 24);
+  messageDesc(file_wishbone_l7_v1_l7, 25);
 
 /**
  * @generated from message wishbone.l7.v1.Backend
@@ -947,7 +982,7 @@ export type Backend = Message<"wishbone.l7.v1.Backend"> & {
  * Use `create(BackendSchema)` to create a new message.
  */
 export const BackendSchema: GenMessage<Backend> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 25);
+  messageDesc(file_wishbone_l7_v1_l7, 26);
 
 /**
  * @generated from message wishbone.l7.v1.ServiceBackend
@@ -986,7 +1021,7 @@ export type ServiceBackend = Message<"wishbone.l7.v1.ServiceBackend"> & {
  * Use `create(ServiceBackendSchema)` to create a new message.
  */
 export const ServiceBackendSchema: GenMessage<ServiceBackend> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 26);
+  messageDesc(file_wishbone_l7_v1_l7, 27);
 
 /**
  * @generated from message wishbone.l7.v1.InvalidBackend
@@ -1008,7 +1043,7 @@ export type InvalidBackend = Message<"wishbone.l7.v1.InvalidBackend"> & {
  * Use `create(InvalidBackendSchema)` to create a new message.
  */
 export const InvalidBackendSchema: GenMessage<InvalidBackend> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 27);
+  messageDesc(file_wishbone_l7_v1_l7, 28);
 
 /**
  * @generated from message wishbone.l7.v1.BackendTls
@@ -1033,6 +1068,13 @@ export type BackendTls = Message<"wishbone.l7.v1.BackendTls"> & {
    * @generated from field: repeated string subject_alt_names = 4;
    */
   subjectAltNames: string[];
+
+  /**
+   * Name of the Certificate resource to show to the backend; empty: none.
+   *
+   * @generated from field: string client_certificate = 5;
+   */
+  clientCertificate: string;
 };
 
 /**
@@ -1040,7 +1082,7 @@ export type BackendTls = Message<"wishbone.l7.v1.BackendTls"> & {
  * Use `create(BackendTlsSchema)` to create a new message.
  */
 export const BackendTlsSchema: GenMessage<BackendTls> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 28);
+  messageDesc(file_wishbone_l7_v1_l7, 29);
 
 /**
  * @generated from message wishbone.l7.v1.Timeouts
@@ -1064,7 +1106,7 @@ export type Timeouts = Message<"wishbone.l7.v1.Timeouts"> & {
  * Use `create(TimeoutsSchema)` to create a new message.
  */
 export const TimeoutsSchema: GenMessage<Timeouts> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 29);
+  messageDesc(file_wishbone_l7_v1_l7, 30);
 
 /**
  * @generated from message wishbone.l7.v1.Retry
@@ -1093,7 +1135,7 @@ export type Retry = Message<"wishbone.l7.v1.Retry"> & {
  * Use `create(RetrySchema)` to create a new message.
  */
 export const RetrySchema: GenMessage<Retry> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 30);
+  messageDesc(file_wishbone_l7_v1_l7, 31);
 
 /**
  * A TCPRoute or TLSRoute rule. Resource name: "<kind>/<namespace>/<name>/<rule index>".
@@ -1139,7 +1181,98 @@ export type TcpRoute = Message<"wishbone.l7.v1.TcpRoute"> & {
  * Use `create(TcpRouteSchema)` to create a new message.
  */
 export const TcpRouteSchema: GenMessage<TcpRoute> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 31);
+  messageDesc(file_wishbone_l7_v1_l7, 32);
+
+/**
+ * A UDPRoute's rule on a gateway. Each flow (a client's address and port) goes to one endpoint, chosen by weight when it
+ * begins. Resource name: "UDPRoute/<namespace>/<name>/<rule index>".
+ *
+ * @generated from message wishbone.l7.v1.UdpRoute
+ */
+export type UdpRoute = Message<"wishbone.l7.v1.UdpRoute"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: wishbone.l7.v1.Source source = 2;
+   */
+  source?: Source | undefined;
+
+  /**
+   * @generated from field: repeated wishbone.l7.v1.RouteParent parents = 3;
+   */
+  parents: RouteParent[];
+
+  /**
+   * @generated from field: wishbone.l7.v1.Precedence precedence = 4;
+   */
+  precedence?: Precedence | undefined;
+
+  /**
+   * @generated from field: repeated wishbone.l7.v1.UdpBackend backends = 5;
+   */
+  backends: UdpBackend[];
+};
+
+/**
+ * Describes the message wishbone.l7.v1.UdpRoute.
+ * Use `create(UdpRouteSchema)` to create a new message.
+ */
+export const UdpRouteSchema: GenMessage<UdpRoute> = /*@__PURE__*/
+  messageDesc(file_wishbone_l7_v1_l7, 33);
+
+/**
+ * @generated from message wishbone.l7.v1.UdpBackend
+ */
+export type UdpBackend = Message<"wishbone.l7.v1.UdpBackend"> & {
+  /**
+   * @generated from field: uint32 weight = 1;
+   */
+  weight: number;
+
+  /**
+   * Ready endpoints; none: what is sent there is dropped.
+   *
+   * @generated from field: repeated wishbone.l7.v1.UdpEndpoint endpoints = 2;
+   */
+  endpoints: UdpEndpoint[];
+
+  /**
+   * @generated from field: wishbone.l7.v1.InvalidBackend invalid = 3;
+   */
+  invalid?: InvalidBackend | undefined;
+};
+
+/**
+ * Describes the message wishbone.l7.v1.UdpBackend.
+ * Use `create(UdpBackendSchema)` to create a new message.
+ */
+export const UdpBackendSchema: GenMessage<UdpBackend> = /*@__PURE__*/
+  messageDesc(file_wishbone_l7_v1_l7, 34);
+
+/**
+ * @generated from message wishbone.l7.v1.UdpEndpoint
+ */
+export type UdpEndpoint = Message<"wishbone.l7.v1.UdpEndpoint"> & {
+  /**
+   * @generated from field: bytes address = 1;
+   */
+  address: Uint8Array;
+
+  /**
+   * @generated from field: uint32 port = 2;
+   */
+  port: number;
+};
+
+/**
+ * Describes the message wishbone.l7.v1.UdpEndpoint.
+ * Use `create(UdpEndpointSchema)` to create a new message.
+ */
+export const UdpEndpointSchema: GenMessage<UdpEndpoint> = /*@__PURE__*/
+  messageDesc(file_wishbone_l7_v1_l7, 35);
 
 /**
  * An AuthorizationPolicy that speaks of requests, as written. Where HTTP is spoken it is judged in place of the
@@ -1182,7 +1315,7 @@ export type RequestPolicy = Message<"wishbone.l7.v1.RequestPolicy"> & {
  * Use `create(RequestPolicySchema)` to create a new message.
  */
 export const RequestPolicySchema: GenMessage<RequestPolicy> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 32);
+  messageDesc(file_wishbone_l7_v1_l7, 36);
 
 /**
  * Clauses are ANDed; none: matches everything.
@@ -1201,7 +1334,7 @@ export type RequestRule = Message<"wishbone.l7.v1.RequestRule"> & {
  * Use `create(RequestRuleSchema)` to create a new message.
  */
 export const RequestRuleSchema: GenMessage<RequestRule> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 33);
+  messageDesc(file_wishbone_l7_v1_l7, 37);
 
 /**
  * Matches are ORed.
@@ -1220,7 +1353,7 @@ export type RequestClause = Message<"wishbone.l7.v1.RequestClause"> & {
  * Use `create(RequestClauseSchema)` to create a new message.
  */
 export const RequestClauseSchema: GenMessage<RequestClause> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 34);
+  messageDesc(file_wishbone_l7_v1_l7, 38);
 
 /**
  * Fields are ANDed, the values of a field ORed; a not_ field holds when none of its values matches.
@@ -1300,7 +1433,7 @@ export type PolicyMatch = Message<"wishbone.l7.v1.PolicyMatch"> & {
  * Use `create(PolicyMatchSchema)` to create a new message.
  */
 export const PolicyMatchSchema: GenMessage<PolicyMatch> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 35);
+  messageDesc(file_wishbone_l7_v1_l7, 39);
 
 /**
  * @generated from message wishbone.l7.v1.HeaderCondition
@@ -1329,7 +1462,7 @@ export type HeaderCondition = Message<"wishbone.l7.v1.HeaderCondition"> & {
  * Use `create(HeaderConditionSchema)` to create a new message.
  */
 export const HeaderConditionSchema: GenMessage<HeaderCondition> = /*@__PURE__*/
-  messageDesc(file_wishbone_l7_v1_l7, 36);
+  messageDesc(file_wishbone_l7_v1_l7, 40);
 
 /**
  * @generated from enum wishbone.l7.v1.Protocol
@@ -1370,6 +1503,11 @@ export const Protocol = {
    * @generated from enum value: PROTOCOL_HTTPS = 5;
    */
   HTTPS: 5,
+
+  /**
+   * @generated from enum value: PROTOCOL_UDP = 6;
+   */
+  UDP: 6,
 } as const;
 
 /**
