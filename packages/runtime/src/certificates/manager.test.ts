@@ -110,6 +110,15 @@ describe('a certificate', () => {
     await vi.advanceTimersByTimeAsync(600)
     expect(await manager.get(identity)).toBeDefined()
   })
+
+  test('that cannot be had for long is there soon after its authority is back', async () => {
+    authority.failing = true
+    await expect(manager.get(identity)).rejects.toThrow('away')
+    await vi.advanceTimersByTimeAsync(30 * minute)
+    authority.failing = false
+    await vi.advanceTimersByTimeAsync(2_500)
+    expect(await manager.get(identity)).toBeDefined()
+  })
 })
 
 describe('many identities', () => {

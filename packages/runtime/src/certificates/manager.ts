@@ -44,12 +44,14 @@ interface Entry {
 
 const firstRetryMs = 500
 const maxRetryMs = 150_000
+/** Without a valid certificate nothing works: the authority may be back any moment. */
+const maxUrgentRetryMs = 2_000
 /** setTimeout counts in 31 bits. */
 const longestTimerMs = 0x7fff_ffff
 
 /**
  * Lifecycle of an identity: first request → Initializing → Available (renewal at half of its life, again and again) or Unavailable
- * (retry after 0.5 s, doubled up to 150 s). While renewals fail, the certificate that is still valid stays in use. `forget` ends it.
+ * (retry after 0.5 s, doubled up to 2 s, or to 150 s while there is a valid one). While renewals fail, the certificate that is still valid stays in use. `forget` ends it.
  */
 export class CertificateManager {
   readonly #options: CertificateManagerOptions
@@ -170,14 +172,16 @@ export class CertificateManager {
     entry.attempt = undefined
     entry.lastError = error
     if (this.#entries.get(entry.identity) === entry) {
-      const pauseMs =
-        Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(entry.failures++, 20)) * (0.8 + 0.4 * this.#random())
+      const failures = entry.failures++
+      const longestMs = entry.current?.isValidAt(Date.now()) ? maxRetryMs : maxUrgentRetryMs
+      const pauseMs = Math.min(longestMs, firstRetryMs * 2 ** Math.min(failures, 20)) * (0.8 + 0.4 * this.#random())
       const fields = {
         identity: entry.identity,
         retryInMs: Math.round(pauseMs),
         validUntil: entry.current?.notAfter.toISOString(),
       }
-      this.#options.log?.warn(`no new certificate: ${error.describe()}`, fields)
+      if (failures < 5 || failures % 30 === 0)
+        this.#options.log?.warn(`no new certificate: ${error.describe()}`, fields)
       this.#schedule(entry, pauseMs)
     }
     throw error

@@ -206,6 +206,17 @@ describe('AdsClient', () => {
     expect(ads.ready()).toBe(true)
   })
 
+  test('is back within 3 s of a server that was away for long', { timeout: 20_000 }, async () => {
+    server.forceShutdown()
+    client()
+    await new Promise((resolve) => setTimeout(resolve, 6_000))
+    onRequest = (call, request) => {
+      if (request.responseNonce === '') respond(call, wild, 'n1', { a: 'late' })
+    }
+    await listen(port)
+    await expect.poll(() => held.get('a'), { timeout: 3_000 }).toBe('late')
+  })
+
   test('does not talk to a server that it cannot verify', async () => {
     await writeFile(join(folder, 'root.pem'), selfSignedRoot({ organization: 'other', ttlSeconds: 60 }).certPem)
     client()

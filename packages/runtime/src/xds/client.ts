@@ -34,9 +34,14 @@ const ordinaryEnds: ReadonlySet<number> = new Set([
   grpc.status.DEADLINE_EXCEEDED,
 ])
 
+const maxPauseMs = 2_000
+/** A controller whose node is gone answers nothing at all; the next attempt may reach another replica. */
+const connectMs = 5_000
+
 /**
  * Lifecycle: run() opens a channel and a stream, sends the first request of every type with the versions that are held, and answers
- * every response; when the stream ends, it starts again after 10 ms, doubled up to 15 s while nothing is received. It ends with its signal.
+ * every response; when the stream ends, it starts again after 10 ms, doubled up to 2 s while nothing is received: a controller that is
+ * back must not wait long for its proxies, and half of each pause is random so that they do not come as one. It ends with its signal.
  */
 export class AdsClient {
   readonly #options: AdsClientOptions
@@ -73,17 +78,24 @@ export class AdsClient {
 
   /** Runs until the signal; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    const pauses = backoff({ firstMs: 10, maxMs: 15_000, factor: 2, jitter: 0.2 })
+    const pauses = backoff({ firstMs: 10, maxMs: maxPauseMs, factor: 2, jitter: 0.5 })
+    let failures = 0
     while (!signal.aborted) {
       const end = await this.#connectOnce(signal)
       if (signal.aborted) return
-      if (end.received) pauses.reset()
+      if (end.received) {
+        pauses.reset()
+        failures = 0
+      }
       const pauseMs = end.received && ordinaryEnds.has(end.code) ? 10 : pauses.next()
       this.#options.events?.terminated?.(grpc.status[end.code] ?? 'UNKNOWN')
       const fields = { address: this.#options.address, status: grpc.status[end.code], retryInMs: Math.round(pauseMs) }
       if (end.received && ordinaryEnds.has(end.code))
         this.#options.log.info('the configuration stream ended; reconnecting', fields)
-      else this.#options.log.warn(`no configuration stream: ${end.message}`, fields)
+      // A line for each of the first pauses, which grow, and then about one a minute.
+      else if (failures < 5 || failures % 40 === 0)
+        this.#options.log.warn(`no configuration stream: ${end.message}`, { ...fields, failures: failures + 1 })
+      if (!end.received) failures++
       await delay(pauseMs, signal)
     }
   }
@@ -123,6 +135,11 @@ export class AdsClient {
       const onAbort = () => stream.cancel()
       signal.addEventListener('abort', onAbort, { once: true })
       const ended = new Promise<grpc.StatusObject>((resolve) => stream.on('status', resolve))
+      let late = false
+      const timer = setTimeout(() => {
+        late = channel?.getChannel().getConnectivityState(false) === grpc.connectivityState.CONNECTING
+        if (late) stream.cancel()
+      }, connectMs)
       stream.on('error', () => undefined) // the status says the same
       stream.on('data', (response: discovery.DeltaDiscoveryResponse) => {
         if (!received) this.#options.events?.connected?.()
@@ -133,8 +150,10 @@ export class AdsClient {
       if (signal.aborted) stream.cancel()
       for (const request of this.#session.connect()) this.#send(request, true)
       const { code, details } = await ended
+      clearTimeout(timer)
       signal.removeEventListener('abort', onAbort)
-      return { code, message: details, received }
+      const message = late ? `no connection to ${this.#options.address} within ${connectMs} ms` : details
+      return { code, message, received }
     } catch (cause) {
       return {
         code: grpc.status.UNAVAILABLE,
