@@ -1,11 +1,12 @@
 // `npm run image`: the image of the programs as an OCI archive, without Docker. `-- --examples` makes the images that the
 // examples' manifests name instead; `-- --tree FOLDER` lays the image's files into a folder (for deploy/image/Dockerfile);
-// `-- --fresh` fetches the newest Debian packages.
+// `-- --fresh` fetches the newest Debian packages; `-- --commit REVISION` builds what was committed then, with its own recipe.
 // The last line names what was made: IMAGE name DIGEST sha256:… FILE path.
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { nonRoot } from './base.ts'
+import { buildCommit } from './commit.ts'
 import { complete } from './entry.ts'
 import { exampleImages } from './examples.ts'
 import { exampleLayer, layerBlob, wishboneLayers } from './layers.ts'
@@ -14,7 +15,13 @@ import { cacheFolder, checkout, home } from './place.ts'
 
 const limitBytes = 250_000_000
 const { values } = parseArgs({
-  options: { examples: { type: 'boolean' }, tree: { type: 'string' }, fresh: { type: 'boolean' } },
+  options: {
+    examples: { type: 'boolean' },
+    tree: { type: 'string' },
+    fresh: { type: 'boolean' },
+    commit: { type: 'string' },
+    output: { type: 'string' },
+  },
 })
 
 const settings: ImageSettings = {
@@ -32,7 +39,8 @@ const settings: ImageSettings = {
 }
 
 const layers = wishboneLayers({ fresh: values.fresh ?? false })
-if (values.tree !== undefined) layTree(values.tree)
+if (values.commit !== undefined) process.exitCode = buildCommit(values.commit)
+else if (values.tree !== undefined) layTree(values.tree)
 else if (values.examples) makeExamples()
 else makeWishbone()
 
