@@ -54,11 +54,12 @@ function makeWishbone(): void {
   const image = makeImage(blobs, settings)
   const { version } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as { version: string }
   const name = `wishbone:${image.digest.slice('sha256:'.length).slice(0, 12)}`
-  const file = join(cacheFolder(), 'wishbone.tar')
+  const file = values.output ?? join(cacheFolder(), 'wishbone.tar')
   // Under the release's name too, so that deploy/install.yaml runs what was loaded.
+  const names = values.output === undefined ? [name, `wishbone:${version}`] : [name]
   writeArchive(
     file,
-    [name, `wishbone:${version}`].map((name) => ({ name, image })),
+    names.map((name) => ({ name, image })),
   )
   process.stdout.write(`IMAGE ${name} DIGEST ${image.digest} FILE ${file}\n`)
 }
