@@ -58,7 +58,7 @@ async function main(
   const status = await startStatusServers({
     metrics,
     ready: pending,
-    ports: { metrics: settings.metricsPort, ready: settings.readyPort },
+    ports: { metrics: settings.metricsPort, ready: settings.readinessPort },
   })
   const admin = await startAdmin({
     port: settings.adminPort,

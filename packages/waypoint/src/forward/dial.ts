@@ -1,9 +1,9 @@
 // Opens one connection to a target: TCP or a tunnel, with TLS of the backend's on top where a policy asks for it.
-import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import { MeshError } from '@wishbone/core/errors'
 import type { UpstreamTls } from '../compile/index.ts'
+import { connectTcp } from './connect.ts'
 import { checkNames } from './server-names.ts'
 import type { Target } from './target.ts'
 
@@ -35,37 +35,14 @@ export function createDialler({ openTunnel, connectTimeoutMs, clientPair }: Dial
   }
   return async (target, alpn, headers = {}) => {
     const stream =
-      target.tunnel === null ? await connectTcp(target, connectTimeoutMs) : await openTunnel(target, headers)
+      target.tunnel === null
+        ? await connectTcp(target, { timeoutMs: connectTimeoutMs })
+        : await openTunnel(target, headers)
     // Whoever takes the stream listens too; an error in between must not end the process.
     stream.on('error', () => {})
     if (target.tls === undefined) return stream
     return secure(stream, target, target.tls, { alpn, timeoutMs: connectTimeoutMs, ...pairFor(target.tls) })
   }
-}
-
-function connectTcp({ host, port }: Target, timeoutMs: number): Promise<net.Socket> {
-  const { promise, resolve, reject } = Promise.withResolvers<net.Socket>()
-  const socket = net.connect({ host, port, noDelay: true, allowHalfOpen: true, keepAlive: true })
-  const timer = setTimeout(() => {
-    socket.destroy()
-    reject(
-      new MeshError('connect-timeout', `${host}:${port} did not answer in ${timeoutMs} ms`, {
-        at: 'upstream',
-        retry: 'yes',
-      }),
-    )
-  }, timeoutMs)
-  const onError = (cause: Error) => {
-    clearTimeout(timer)
-    reject(new MeshError('connect-failed', `connecting to ${host}:${port}`, { at: 'upstream', retry: 'yes', cause }))
-  }
-  socket.once('error', onError)
-  socket.once('connect', () => {
-    clearTimeout(timer)
-    socket.off('error', onError)
-    resolve(socket)
-  })
-  return promise
 }
 
 function secure(

@@ -15,7 +15,7 @@ export const variables = {
   /** Metrics. */
   metricsPort: integer('METRICS_PORT', 15020, { max: 65535 }),
   /** Readiness. */
-  readyPort: integer('READY_PORT', 15021, { max: 65535 }),
+  readinessPort: integer('READINESS_PORT', 15021, { max: 65535 }),
   /** Admin interface, on localhost only. */
   adminPort: integer('ADMIN_PORT', 15000, { max: 65535 }),
   /** The address to listen on; all when empty. */
