@@ -14,6 +14,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'wishbone')
 const verbs = {
   demo: ['examples/demo/src/main.ts'],
+  e2e: ['examples/demo/src/e2e.ts'],
   up: ['packages/cli/src/main.ts', 'up'],
   wishbone: ['packages/cli/src/main.ts'],
   test: ['tools/test.ts'],

@@ -1,5 +1,5 @@
 // The pods and addresses that the scenes have in common.
-import { type Cluster, isReady, type PodObject, until } from '@wishbone/testing/cluster'
+import { type Cluster, isLeaving, isReady, type PodObject, until } from '@wishbone/testing/cluster'
 
 export const details = 'http://details.bookinfo:9080/details/0'
 export const reviews = 'http://reviews.bookinfo:9080/reviews/0'
@@ -29,10 +29,18 @@ export function isEnrolled(pod: PodObject): boolean {
   return pod.metadata.annotations?.['ambient.istio.io/redirection'] === 'enabled'
 }
 
-/** Waits until every running pod of bookinfo is in the mesh, or none is. */
-export async function allEnrolled(cluster: Cluster, wanted: boolean): Promise<number> {
-  return until(`every pod of bookinfo ${wanted ? 'in' : 'out of'} the mesh`, async () => {
-    const pods = (await cluster.pods('bookinfo', '')).filter((pod) => pod.status?.phase === 'Running')
+/** Whether its namespace's label decides about the pod: waypoints and pods on the node's network are never enrolled. */
+function followsItsNamespace(pod: PodObject): boolean {
+  const { hostNetwork } = pod.spec as { readonly hostNetwork?: boolean }
+  return hostNetwork !== true && pod.metadata.labels?.['istio.io/dataplane-mode'] !== 'none'
+}
+
+/** Waits until every running pod of the namespace is in the mesh, or none is; how many there are. */
+export async function allEnrolled(cluster: Cluster, wanted: boolean, namespace = 'bookinfo'): Promise<number> {
+  return until(`every pod of ${namespace} ${wanted ? 'in' : 'out of'} the mesh`, async () => {
+    const pods = (await cluster.pods(namespace, '')).filter(
+      (pod) => pod.status?.phase === 'Running' && !isLeaving(pod) && followsItsNamespace(pod),
+    )
     return pods.length > 0 && pods.every((pod) => isEnrolled(pod) === wanted) && pods.length
   })
 }

@@ -2,10 +2,9 @@
 import type { Cluster } from '@wishbone/testing/cluster'
 import { Difference, type Scene, type Stage } from './scene.ts'
 
-export interface Theatre {
+export interface Theatre extends Pick<Stage, 'gatewayUrl' | 'shortCertificates'> {
   readonly cluster: Cluster
   readonly say: (line: string) => void
-  readonly gatewayUrl: Stage['gatewayUrl']
 }
 
 function shown(observed: unknown): string {
@@ -17,6 +16,7 @@ function stageFor(theatre: Theatre): Stage {
   return {
     cluster: theatre.cluster,
     gatewayUrl: theatre.gatewayUrl,
+    shortCertificates: theatre.shortCertificates,
     doing: (text) => theatre.say(`  done      ${text}`),
     check(expected, holds, observed) {
       theatre.say(`  expected  ${expected}`)
@@ -27,20 +27,25 @@ function stageFor(theatre: Theatre): Stage {
   }
 }
 
+/** What differed, in one line; undefined when the scene went as expected. */
+export async function playScene(scene: Scene, theatre: Theatre): Promise<string | undefined> {
+  theatre.say(`\nScene ${scene.number}: ${scene.title}`)
+  const started = Date.now()
+  const after = (): string => `${((Date.now() - started) / 1000).toFixed(1)} s`
+  try {
+    await scene.play(stageFor(theatre))
+  } catch (cause) {
+    const { message } = cause as Error
+    if (!(cause instanceof Difference)) theatre.say(`  DIFFERS   ${message}`)
+    theatre.say(`  scene ${scene.number} failed after ${after()}`)
+    return message
+  }
+  theatre.say(`  scene ${scene.number} passed in ${after()}`)
+  return undefined
+}
+
 /** True when every scene went as expected; stops at the first that did not. */
 export async function playScenes(scenes: readonly Scene[], theatre: Theatre): Promise<boolean> {
-  const stage = stageFor(theatre)
-  for (const scene of scenes) {
-    theatre.say(`\nScene ${scene.number}: ${scene.title}`)
-    const started = Date.now()
-    try {
-      await scene.play(stage)
-    } catch (cause) {
-      if (!(cause instanceof Difference)) theatre.say(`  DIFFERS   ${(cause as Error).message}`)
-      theatre.say(`  scene ${scene.number} failed after ${((Date.now() - started) / 1000).toFixed(1)} s`)
-      return false
-    }
-    theatre.say(`  scene ${scene.number} passed in ${((Date.now() - started) / 1000).toFixed(1)} s`)
-  }
+  for (const scene of scenes) if ((await playScene(scene, theatre)) !== undefined) return false
   return true
 }

@@ -11,6 +11,8 @@ export interface Stage {
   notApplicable(what: string, why: string): void
   /** A URL on this machine that leads to the Gateway's HTTP listener. */
   gatewayUrl(namespace: string, name: string, port: number): Promise<string>
+  /** Has workload certificates live for less than a minute until it is disposed of. */
+  shortCertificates(): Promise<AsyncDisposable>
 }
 
 export interface Scene {

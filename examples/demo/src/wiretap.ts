@@ -1,13 +1,23 @@
 // Listens on the node's uplink for some seconds and says what could be read there, as one line of JSON.
-//   wiretap --seconds 3 [--find TEXT]...
+//   wiretap --seconds 3 [--find TEXT]... [--host IP] [--tls PORT]
+// Of all TCP, or of one host's; with --tls also whether the connections to that port are TLS.
 // Runs in the node's network namespace with CAP_NET_RAW.
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { capturePackets } from '@wishbone/runtime/os'
+import { TlsFlows } from './tls-flows.ts'
 
 const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '3' }, find: { type: 'string', multiple: true, default: [] } },
+  options: {
+    seconds: { type: 'string', default: '3' },
+    find: { type: 'string', multiple: true, default: [] },
+    // IPv4 only.
+    host: { type: 'string' },
+    tls: { type: 'string' },
+  },
 })
+const tlsPort = Number(values.tls ?? 0)
+const flows = new TlsFlows()
 
 /** The interface of the default route: the way off this node. */
 function uplink(): string {
@@ -37,15 +47,36 @@ function tcpOffset(frame: Buffer): number | undefined {
   return undefined
 }
 
+/** The IPv4 address in the frame's header, 12 bytes in for the source, 16 for the destination; '' for IPv6. */
+function addressAt(frame: Buffer, at: 12 | 16): string {
+  if (frame.readUInt16BE(12) !== 0x0800) return ''
+  return frame.subarray(ethernetHeader + at, ethernetHeader + at + 4).join('.')
+}
+
 function look(frame: Buffer): void {
   if (frame.length < ethernetHeader + 40) return
   const offset = tcpOffset(frame)
   if (offset === undefined || frame.length < offset + 20) return
+  const [from, to] = [addressAt(frame, 12), addressAt(frame, 16)]
+  if (values.host !== undefined && from !== values.host && to !== values.host) return
   packets++
-  for (const port of [frame.readUInt16BE(offset), frame.readUInt16BE(offset + 2)]) {
-    if (port < 32_768) tcpPorts[port] = (tcpPorts[port] ?? 0) + 1
-  }
-  const payload = frame.subarray(offset + ((frame[offset + 12] ?? 0) >> 4) * 4)
+  const [source, destination] = [frame.readUInt16BE(offset), frame.readUInt16BE(offset + 2)]
+  for (const port of [source, destination]) if (port < 32_768) tcpPorts[port] = (tcpPorts[port] ?? 0) + 1
+  // Short frames are padded: the IP header says where the packet ends.
+  const end = frame.readUInt16BE(12) === 0x0800 ? ethernetHeader + frame.readUInt16BE(ethernetHeader + 2) : frame.length
+  const payload = frame.subarray(
+    offset + ((frame[offset + 12] ?? 0) >> 4) * 4,
+    end > ethernetHeader ? end : frame.length,
+  )
+  if (tlsPort > 0 && (source === tlsPort || destination === tlsPort))
+    flows.add({
+      from: `${from}:${source}`,
+      to: `${to}:${destination}`,
+      toServer: destination === tlsPort,
+      syn: ((frame[offset + 13] ?? 0) & 2) !== 0,
+      sequence: frame.readUInt32BE(offset + 4),
+      payload,
+    })
   for (const text of values.find) if (payload.includes(text)) found[text] = (found[text] ?? 0) + 1
 }
 
@@ -53,5 +84,6 @@ const name = uplink()
 const capture = capturePackets(undefined, name, look)
 setTimeout(() => {
   capture.close()
-  process.stdout.write(`${JSON.stringify({ interface: name, packets, tcpPorts, found })}\n`, () => process.exit(0))
+  const seen = { interface: name, packets, tcpPorts, found, tls: flows.summary() }
+  process.stdout.write(`${JSON.stringify(seen)}\n`, () => process.exit(0))
 }, Number(values.seconds) * 1000)

@@ -1,11 +1,14 @@
 // Scene 1: without the mesh the application works, and its HTTP is readable on the link between the nodes.
 import { crossing, details } from '../cast.ts'
+import { bookinfoEnrolled } from '../given.ts'
 import type { Scene } from '../scene.ts'
 
 export const withoutTheMesh: Scene = {
   number: 1,
   title: 'The application runs without the mesh, readable on the wire',
-  async play({ cluster, doing, check }) {
+  async play(stage) {
+    const { cluster, doing, check } = stage
+    await bookinfoEnrolled(stage, false)
     const { client, node } = await crossing(cluster, 'app=details')
     doing(`listening on the link of node ${node} while a client there calls details on another node`)
     const tap = cluster.wiretap(node, 2, ['GET /details/0', 'William Shakespeare'])

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Cluster, LoadResult } from '@wishbone/testing/cluster'
 import { until } from '@wishbone/testing/cluster'
 import { allEnrolled, crossing, details, incarnations } from '../cast.ts'
+import { bookinfoEnrolled } from '../given.ts'
 import type { Scene } from '../scene.ts'
 
 const loadSeconds = 30
@@ -29,7 +30,9 @@ function summary(results: readonly LoadResult[]): string {
 export const oneLabel: Scene = {
   number: 2,
   title: 'One label brings a namespace into the mesh, under load',
-  async play({ cluster, doing, check }) {
+  async play(stage) {
+    const { cluster, doing, check } = stage
+    await bookinfoEnrolled(stage, false)
     const { client, node } = await crossing(cluster, 'app=details')
     const before = await incarnations(cluster)
     const clients = await cluster.pods('bookinfo', 'app=client')

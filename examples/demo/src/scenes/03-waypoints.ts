@@ -2,6 +2,7 @@
 
 import { type Distribution, until } from '@wishbone/testing/cluster'
 import { details, onePod, ratings, reviews, routeAccepted } from '../cast.ts'
+import { bookinfoEnrolled } from '../given.ts'
 import { manifest } from '../manifest.ts'
 import type { Scene } from '../scene.ts'
 
@@ -10,7 +11,9 @@ const requests = 1_000
 export const waypoints: Scene = {
   number: 3,
   title: 'Waypoints: a 90/10 split on reviews, an automatic one on ratings',
-  async play({ cluster, doing, check }) {
+  async play(stage) {
+    const { cluster, doing, check } = stage
+    await bookinfoEnrolled(stage)
     const client = await onePod(cluster, 'bookinfo', 'app=client')
     doing(
       'kubectl apply -f 03-reviews-split.yaml -f 03-ratings-automatic.yaml; kubectl -n bookinfo label service reviews istio.io/use-waypoint=waypoint',

@@ -2,13 +2,16 @@
 
 import { until } from '@wishbone/testing/cluster'
 import { onePod, reviews } from '../cast.ts'
+import { reviewsBehindWaypoint } from '../given.ts'
 import { manifest } from '../manifest.ts'
 import type { Scene } from '../scene.ts'
 
 export const headerMatch: Scene = {
   number: 4,
   title: 'A header match sends one user to v2; headers change on the way',
-  async play({ cluster, doing, check }) {
+  async play(stage) {
+    const { cluster, doing, check } = stage
+    await reviewsBehindWaypoint(stage)
     const client = await onePod(cluster, 'bookinfo', 'app=client')
     doing('kubectl apply -f 04-reviews-by-user.yaml')
     await cluster.apply(manifest('04-reviews-by-user'))

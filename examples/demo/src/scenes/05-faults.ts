@@ -2,13 +2,16 @@
 
 import { type Distribution, until } from '@wishbone/testing/cluster'
 import { onePod, ratings } from '../cast.ts'
+import { bookinfoEnrolled } from '../given.ts'
 import { manifest } from '../manifest.ts'
 import type { Scene } from '../scene.ts'
 
 export const faults: Scene = {
   number: 5,
   title: 'Fault injection on ratings: 5 s for jason, failures for half of victor',
-  async play({ cluster, doing, check }) {
+  async play(stage) {
+    const { cluster, doing, check } = stage
+    await bookinfoEnrolled(stage)
     const client = await onePod(cluster, 'bookinfo', 'app=client')
     doing('kubectl apply -f 05-ratings-faults.yaml')
     await cluster.apply(manifest('05-ratings-faults'))

@@ -2,13 +2,16 @@
 
 import { type Distribution, until } from '@wishbone/testing/cluster'
 import { onePod, routeAccepted } from '../cast.ts'
+import { reviewsBehindWaypoint } from '../given.ts'
 import { manifest } from '../manifest.ts'
 import type { Scene } from '../scene.ts'
 
 export const retries: Scene = {
   number: 6,
   title: 'Retries and timeouts',
-  async play({ cluster, doing, check }) {
+  async play(stage) {
+    const { cluster, doing, check } = stage
+    await reviewsBehindWaypoint(stage)
     const client = await onePod(cluster, 'bookinfo', 'app=client')
     doing('kubectl apply -f 06-flaky.yaml')
     await cluster.apply(manifest('06-flaky'))

@@ -2,6 +2,7 @@
 
 import { type Cluster, type Outcome, type PodObject, until } from '@wishbone/testing/cluster'
 import { details, onePod } from '../cast.ts'
+import { reviewsBehindWaypoint } from '../given.ts'
 import { manifest } from '../manifest.ts'
 import type { Scene, Stage } from '../scene.ts'
 
@@ -135,7 +136,7 @@ async function anyUid(client: PodObject, { cluster, check, doing, notApplicable 
       'this user has no subordinate ids, so a second UID cannot exist here',
     )
   }
-  const uid = (await cluster.run(pod, ['id', '-u'])).stdout.trim()
+  const uid = (await cluster.run(pod, ['node', '-p', 'process.getuid()'])).stdout.trim()
   check('a process runs under UID 1337', uid === '1337', uid)
   const to = await cluster.toolbox(client, 'http', 'http://any-uid:8080/')
   check('it can be called', ok(to), seen(to))
@@ -147,6 +148,7 @@ export const anything: Scene = {
   number: 7,
   title: 'Unchanged applications of every kind work in the mesh',
   async play(stage) {
+    await reviewsBehindWaypoint(stage)
     const client = await onePod(stage.cluster, 'bookinfo', 'app=client')
     await protocols(client, stage)
     await addresses(client, stage)

@@ -2,6 +2,7 @@
 
 import { type Outcome, until } from '@wishbone/testing/cluster'
 import { details, onePod, routeAccepted } from '../cast.ts'
+import { bookinfoEnrolled } from '../given.ts'
 import { manifest } from '../manifest.ts'
 import type { Scene } from '../scene.ts'
 
@@ -11,7 +12,9 @@ const seen = (outcome: Outcome): unknown => outcome.status ?? outcome.error
 export const policy: Scene = {
   number: 8,
   title: 'L4 policies, with and without a waypoint; STRICT mTLS',
-  async play({ cluster, doing, check }) {
+  async play(stage) {
+    const { cluster, doing, check } = stage
+    await bookinfoEnrolled(stage)
     const allowed = await onePod(cluster, 'bookinfo', 'app=client')
     const denied = await onePod(cluster, 'bookinfo', 'app=toolbox')
     const stranger = await onePod(cluster, 'outside', 'app=client')

@@ -1,7 +1,8 @@
 // Scene 9: certificates rotate without a broken connection.
 
-import { type Cluster, until } from '@wishbone/testing/cluster'
+import { type Cluster, isReady, until } from '@wishbone/testing/cluster'
 import { onePod } from '../cast.ts'
+import { bookinfoEnrolled } from '../given.ts'
 import type { Scene } from '../scene.ts'
 
 interface Dump {
@@ -15,10 +16,9 @@ const identity = 'spiffe://cluster.local/ns/bookinfo/sa/client'
 
 /** The serial of the client's certificate in every ztunnel that has one. */
 async function serials(cluster: Cluster): Promise<string> {
-  const script = `fetch('http://127.0.0.1:15000/config_dump').then(async (r) => console.log(await r.text()))`
   const found: string[] = []
-  for (const pod of await cluster.pods('wishbone-system', 'app=ztunnel')) {
-    const dump = JSON.parse((await cluster.run(pod, ['node', '-e', script])).stdout) as Dump
+  for (const pod of (await cluster.pods('wishbone-system', 'app=ztunnel')).filter(isReady)) {
+    const dump = JSON.parse(await cluster.fetch(pod, 15_000, '/config_dump')) as Dump
     const own = dump.certificates?.find((certificate) => certificate.identity === identity)
     found.push(own?.certChain?.[0]?.serialNumber ?? 'none')
   }
@@ -28,11 +28,17 @@ async function serials(cluster: Cluster): Promise<string> {
 export const certificates: Scene = {
   number: 9,
   title: 'A certificate rotates without a broken connection',
-  async play({ cluster, doing, check }) {
+  async play(stage) {
+    const { cluster, doing, check } = stage
+    await bookinfoEnrolled(stage)
+    await using _short = await stage.shortCertificates()
     const client = await onePod(cluster, 'bookinfo', 'app=client')
-    const before = await serials(cluster)
-    doing(`a TCP stream and keep-alive requests while the certificates (short-lived in this demo) are renewed`)
-    const load = cluster.load(client, 'toolbox', 20, 20)
+    const before = await until('a certificate of the client in every ztunnel', async () => {
+      const now = await serials(cluster)
+      return now.includes('none') ? undefined : now
+    })
+    doing(`a TCP stream and keep-alive requests while the certificates (of less than a minute here) are renewed`)
+    const load = cluster.load(client, 'toolbox', 30, 20)
     load.catch(() => {})
     const after = await until(
       'new certificates',

@@ -2,16 +2,30 @@
 
 import { type Distribution, isReady, until } from '@wishbone/testing/cluster'
 import { onePod, reviews } from '../cast.ts'
+import { reviewsByUser } from '../given.ts'
 import { manifest } from '../manifest.ts'
 import type { Scene } from '../scene.ts'
+
+interface Scaled {
+  readonly spec: { readonly replicas: number }
+}
 
 export const controllerDown: Scene = {
   number: 10,
   title: 'The controller is killed and returns',
-  async play({ cluster, doing, check }) {
+  async play(stage) {
+    const { cluster, doing, check } = stage
+    await reviewsByUser(stage)
     const client = await onePod(cluster, 'bookinfo', 'app=client')
-    doing('kubectl -n wishbone-system scale deployment wishbone-controller --replicas=0')
-    await cluster.patch('deployments', 'wishbone-system', 'wishbone-controller', { spec: { replicas: 0 } })
+    const { spec } = (await cluster.get('deployments', 'wishbone-system', 'wishbone-controller')) as unknown as Scaled
+    const replicas = Math.max(spec.replicas, 1)
+    const scale = async (count: number): Promise<void> => {
+      doing(`kubectl -n wishbone-system scale deployment wishbone-controller --replicas=${count}`)
+      await cluster.patch('deployments', 'wishbone-system', 'wishbone-controller', { spec: { replicas: count } })
+    }
+    let back = false
+    await using _back = { [Symbol.asyncDispose]: async () => void (back || (await scale(replicas))) }
+    await scale(0)
     await until(
       'the controller is gone',
       async () => (await cluster.pods('wishbone-system', 'app=wishbone-controller')).length === 0,
@@ -32,8 +46,8 @@ export const controllerDown: Scene = {
     )
     doing('kubectl apply -f 03-reviews-split.yaml   (nobody is there to read it)')
     await cluster.apply(manifest('03-reviews-split'))
-    doing('kubectl -n wishbone-system scale deployment wishbone-controller --replicas=1')
-    await cluster.patch('deployments', 'wishbone-system', 'wishbone-controller', { spec: { replicas: 1 } })
+    await scale(replicas)
+    back = true
     await until('the controller is ready', async () =>
       (await cluster.pods('wishbone-system', 'app=wishbone-controller')).some(isReady),
     )

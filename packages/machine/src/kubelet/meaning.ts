@@ -17,7 +17,9 @@ export function meaninglessFields(pod: Pod): readonly string[] {
   ].filter(
     (field) => spec[field] !== undefined && (!Array.isArray(spec[field]) || (spec[field] as unknown[]).length > 0),
   )
-  if (spec['dnsPolicy'] !== undefined && spec['dnsPolicy'] !== 'ClusterFirst') found.push('dnsPolicy')
+  // Pods on the node's network have the cluster's DNS here, too.
+  if (!['ClusterFirst', 'ClusterFirstWithHostNet', undefined].includes(spec['dnsPolicy'] as string | undefined))
+    found.push('dnsPolicy')
   for (const container of pod.spec.containers as unknown as Record<string, unknown>[]) {
     const resources_ = container['resources'] as Record<string, unknown> | undefined
     if (resources_ && Object.keys(resources_).length > 0) found.push('containers[].resources')

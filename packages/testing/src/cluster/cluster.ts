@@ -12,6 +12,7 @@ import {
 } from '@wishbone/cli'
 import type { KubeObject } from '@wishbone/runtime/kube'
 import { readText } from '@wishbone/runtime/manifests'
+import { fetchFromPod } from './forward.ts'
 
 export interface PodObject extends KubeObject {
   readonly spec: { readonly nodeName?: string; readonly containers: readonly { readonly name: string }[] }
@@ -29,25 +30,45 @@ export interface Wiretap {
   readonly packets: number
   readonly tcpPorts: Readonly<Record<string, number>>
   readonly found: Readonly<Record<string, number>>
+  /** Of the connections to the port that was asked about, seen from their first packet on. */
+  readonly tls: {
+    readonly connections: number
+    readonly clientHellos: number
+    readonly serverHellos: number
+    readonly tls13: number
+    readonly records: number
+    readonly notTls: number
+  }
+}
+
+export interface WiretapFilter {
+  /** Only packets from or to this IPv4 address. */
+  readonly host?: string
+  /** Judge the connections to this port. */
+  readonly tlsPort?: number
 }
 
 export interface Cluster {
   readonly client: KubeClient
   /** An HTTP server that is no part of the cluster, reachable from pods. */
   readonly outsideUrl: string
-  /** Applies every object of the YAML text; throws at the first that is refused. */
+  /** Applies every object of the YAML text, namespaces first; throws at the first that is refused. */
   apply(yaml: string): Promise<void>
   remove(yaml: string): Promise<void>
   get(kind: string, namespace: string | undefined, name: string): Promise<KubeObject>
+  list(kind: string, namespace?: string, selector?: string): Promise<readonly KubeObject[]>
   /** JSON merge patch. */
   patch(kind: string, namespace: string | undefined, name: string, patch: unknown): Promise<void>
   pods(namespace: string, selector: string): Promise<readonly PodObject[]>
   run(pod: PodObject, command: readonly string[]): Promise<ExecResult>
   logs(pod: PodObject, container?: string, sinceSeconds?: number): Promise<string>
+  /** The body of an HTTP GET to a port inside the pod, one that only listens on localhost included. */
+  fetch(pod: PodObject, port: number, path: string): Promise<string>
   /** A toolbox client verb in a pod; its line of JSON. */
   toolbox<T = Outcome>(pod: PodObject, ...words: string[]): Promise<T>
   load(pod: PodObject, host: string, seconds: number, rate: number): Promise<LoadResult>
-  wiretap(node: string, seconds: number, find: readonly string[]): Promise<Wiretap>
+  /** What can be read on a node's uplink. */
+  wiretap(node: string, seconds: number, find: readonly string[], filter?: WiretapFilter): Promise<Wiretap>
 }
 
 export interface Outcome {
@@ -72,15 +93,21 @@ export interface LoadResult {
   >
 }
 
+/** Ready, and not about to go: a pod that is being deleted stays Ready until its containers have ended. */
 export function isReady(pod: PodObject): boolean {
+  if (isLeaving(pod)) return false
   return pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false
+}
+
+export function isLeaving({ metadata }: KubeObject): boolean {
+  return (metadata as { readonly deletionTimestamp?: string }).deletionTimestamp !== undefined
 }
 
 /** Asks again until `probe` gives something, at most `timeoutMs`; then says what was awaited and what was last seen. */
 export async function until<T>(
   what: string,
   probe: () => Promise<T | undefined | false>,
-  timeoutMs = 30_000,
+  timeoutMs = 60_000,
 ): Promise<T> {
   const end = Date.now() + timeoutMs
   let last = 'nothing seen'
@@ -116,7 +143,10 @@ export function createCluster(client: KubeClient, outsideUrl: string): Cluster {
     client,
     outsideUrl,
     async apply(yaml) {
-      for (const object of objects(yaml)) await applyObject(client, object)
+      const namespacesFirst = objects(yaml).toSorted(
+        (a, b) => Number(b.kind === 'Namespace') - Number(a.kind === 'Namespace'),
+      )
+      for (const object of namespacesFirst) await applyObject(client, object)
     },
     async remove(yaml) {
       for (const object of [...objects(yaml)].reverse()) await deleteObject(client, object)
@@ -130,6 +160,9 @@ export function createCluster(client: KubeClient, outsideUrl: string): Cluster {
         'application/merge-patch+json',
       )
     },
+    list: async (word, namespace, selector) => listObjects(client, await kind(word), namespace, selector),
+    fetch: (pod, port, path) =>
+      fetchFromPod(client, pod.metadata.namespace ?? 'default', pod.metadata.name, port, path),
     pods: async (namespace, selector) =>
       (await listObjects(client, await kind('pods'), namespace, selector)) as readonly PodObject[],
     run: (pod, command) =>
@@ -149,7 +182,7 @@ export function createCluster(client: KubeClient, outsideUrl: string): Cluster {
       const command = ['node', 'src/load.ts', host, '--seconds', String(seconds), '--rate', String(rate)]
       return lastLine<LoadResult>(await cluster.run(pod, command), `load in ${pod.metadata.name}`)
     },
-    async wiretap(node, seconds, find) {
+    async wiretap(node, seconds, find, filter = {}) {
       const taps = await cluster.pods('outside', 'app=wiretap')
       const tap = taps.find((pod) => pod.spec.nodeName === node)
       if (!tap) throw new Error(`no wiretap on ${node}`)
@@ -159,6 +192,8 @@ export function createCluster(client: KubeClient, outsideUrl: string): Cluster {
         '--seconds',
         String(seconds),
         ...find.flatMap((text) => ['--find', text]),
+        ...(filter.host === undefined ? [] : ['--host', filter.host]),
+        ...(filter.tlsPort === undefined ? [] : ['--tls', String(filter.tlsPort)]),
       ]
       return lastLine<Wiretap>(await cluster.run(tap, command), `wiretap on ${node}`)
     },

@@ -65,7 +65,7 @@ spec:
       containers:
         - name: client
           image: wishbone/toolbox:0.1.0
-          command: [sleep, infinity]
+          command: [node, src/idle.ts]
 `
 }
 
