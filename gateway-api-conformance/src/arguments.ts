@@ -8,6 +8,8 @@ export interface Arguments {
   readonly tests: readonly string[]
   /** Test what is in the cluster. */
   readonly installed: boolean
+  /** Install what was committed then instead of the working tree. */
+  readonly commit?: string
   /** Install and test nothing. */
   readonly installOnly: boolean
   /** Tests at a time among those that allow it; Go's default when undefined. */
@@ -23,9 +25,11 @@ export interface Arguments {
 }
 
 export const usage = `usage: npm run conformance -- PROFILE... [--installed] [--parallel N] [--run-test NAME]...
+         [--commit REVISION] [--install-only]
          [--label | --no-label] [--report DIR] [--update] [--usable-address IP] [--unusable-address IP]
   PROFILE      MESH-HTTP, MESH-GRPC, GATEWAY-HTTP, GATEWAY-TLS, GATEWAY-TCP, GATEWAY-UDP, GATEWAY-GRPC
   --installed  tests what is in the cluster instead of installing the working tree's build
+  --commit     installs what was committed then instead of the working tree's build
   --install-only  installs the working tree's build and runs no test
   --parallel   how many of the tests that allow it run at a time
   --run-test   runs this test only, whether or not its features are supported
@@ -43,6 +47,7 @@ export function readArguments(args: readonly string[]): Arguments {
     options: {
       help: { type: 'boolean', default: false },
       installed: { type: 'boolean', default: false },
+      commit: { type: 'string' },
       'install-only': { type: 'boolean', default: false },
       parallel: { type: 'string' },
       'run-test': { type: 'string', multiple: true, default: [] },
@@ -63,6 +68,7 @@ export function readArguments(args: readonly string[]): Arguments {
     profiles: positionals,
     tests: values['run-test'],
     installed: values.installed,
+    ...(values.commit === undefined ? {} : { commit: values.commit }),
     installOnly: values['install-only'],
     ...(parallel === undefined ? {} : { parallel }),
     labelled: values.label,

@@ -20,11 +20,15 @@ const establishLimitMs = 30_000
 const rolloutLimitMs = 300_000
 const workloads = ['Deployment', 'DaemonSet']
 /** The release's image, wherever a registry's name stands before it. */
-const releaseImage = /^(.*\/)?wishbone(:[^/]*|@.*)?$/
+const releaseImage = /^(.*\/)?wishbone(:[^/]+|@.+)$/
 
-/** Throws at the first step that fails, with what to do. */
-export async function installBuild(client: KubeClient, say: (line: string) => void): Promise<Image> {
-  const image = await buildImage(say)
+/** `commit`: of this revision instead of the working tree. Throws at the first step that fails, with what to do. */
+export async function installBuild(
+  client: KubeClient,
+  commit: string | undefined,
+  say: (line: string) => void,
+): Promise<Image> {
+  const image = await buildImage(commit, say)
   if (isOwnCluster()) {
     await runScript('cluster:load-image', [image.file], say)
   } else {
@@ -36,8 +40,8 @@ export async function installBuild(client: KubeClient, say: (line: string) => vo
   return image
 }
 
-async function buildImage(say: (line: string) => void): Promise<Image> {
-  const last = (await runScript('image', [], say)).at(-1) ?? ''
+async function buildImage(commit: string | undefined, say: (line: string) => void): Promise<Image> {
+  const last = (await runScript('image', commit === undefined ? [] : ['--commit', commit], say)).at(-1) ?? ''
   const [, name, digest, file] = /^IMAGE (\S+) DIGEST (\S+) FILE (\S+)$/.exec(last) ?? []
   if (!name || !digest || !file) throw new Error(`'npm run image' ended without naming an image: ${last}`)
   return { name, digest, file }

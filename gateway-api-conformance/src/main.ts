@@ -21,7 +21,7 @@ async function main(asked: Arguments): Promise<boolean> {
   const client = createKubeClient(readKubeConfig(kubeconfigPath()))
   try {
     await removeRemains(client, say)
-    if (!asked.installed) await installBuild(client, say)
+    if (!asked.installed) await installBuild(client, asked.commit, say)
     const tested = await runningImages(client, systemNamespace)
     if (tested.length === 0) throw new Error(`nothing runs in namespace ${systemNamespace}; leave out --installed`)
     if (asked.installOnly) return true

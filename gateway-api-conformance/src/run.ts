@@ -23,8 +23,9 @@ export interface RunOptions {
 }
 
 const root = 'TestConformance'
-/** Of a failing test the last words are shown besides its errors: what it waited for. */
-const shownLogLines = 5
+/** Before an error the last words are shown too: they tell what was waited for. */
+const shownWords = 4
+const shownCharacters = 400
 
 /** The outcome of every test that ran or was skipped, in the order of their ends, and whether the suite itself was well. */
 export async function runSuite(
@@ -32,30 +33,33 @@ export async function runSuite(
 ): Promise<{ readonly ended: readonly Ended[]; readonly ok: boolean }> {
   const { print } = options
   const ended: Ended[] = []
-  const errors = new Map<string, string[]>()
-  const logs = new Map<string, string[]>()
+  /** What each failing test said, ready to be printed. */
+  const complaints = new Map<string, string[]>()
+  /** The last words of each test and part of one. */
+  const words = new Map<string, string[]>()
   const onEvent = (event: TestEvent): void => {
     const [top, test, ...below] = event.test.split('/')
     if (top !== root) return
+    if (event.kind === 'log') {
+      if (event.text.trim() !== '') keep(words, event.test, event.text, shownWords)
+      return
+    }
     // What is no test's is the suite's own: setting up and cleaning up.
     const owner = test ?? root
-    if (event.kind === 'log') {
-      keep(logs, owner, event.text, shownLogLines)
-      return
-    }
-    const part = below.length > 0 ? `in ${below.join('/')}: ` : ''
     if (event.kind === 'error') {
-      keep(errors, owner, `${part}${event.text.trim()}`)
+      if (below.length > 0) keep(complaints, owner, `in ${below.join('/')}:`)
+      for (const text of [...(words.get(event.test) ?? []), event.text]) keep(complaints, owner, text)
+      words.delete(event.test)
       return
     }
-    const failed = event.result === 'failed'
+    words.delete(event.test)
     if (below.length > 0) return
     if (test !== undefined) {
       ended.push({ test, result: event.result, seconds: event.seconds })
       if (event.result === 'skipped' && options.ignored(test)) return
       print(`${event.result.padEnd(8)}${test.padEnd(64)}${event.seconds.toFixed(1).padStart(7)} s`)
     }
-    if (failed) for (const text of [...(logs.get(owner) ?? []), ...(errors.get(owner) ?? [])]) print(indented(text))
+    for (const text of complaints.get(owner) ?? []) print(indented(text))
   }
   const child = spawn(options.binary, options.args, { env: options.env, stdio: ['ignore', 'pipe', 'pipe'] })
   const stop = (signal: NodeJS.Signals): boolean => child.kill(signal)
@@ -86,6 +90,6 @@ function keep(map: Map<string, string[]>, key: string, text: string, limit = Num
 function indented(text: string): string {
   return text
     .split('\n')
-    .map((line) => `        ${line.trimEnd()}`)
+    .map((line) => `        ${line.trimEnd().slice(0, shownCharacters)}`)
     .join('\n')
 }
