@@ -2,4 +2,5 @@
 
 export { type Fields, type LogFormat, type LogLevel, logLevels } from './format.ts'
 export { createLogger, type Logger, type LoggerOptions } from './logger.ts'
+export { Repeats, type RepeatsOptions } from './repeats.ts'
 export { createSink, type Sink } from './sink.ts'

@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream'
 import { MeshError } from '@wishbone/core/errors'
 import { formatSocketAddress } from '@wishbone/core/ip'
-import type { Logger } from '@wishbone/runtime/log'
+import { type Logger, Repeats } from '@wishbone/runtime/log'
 import { type Backend, type ListenerTable, matchTcp } from '../compile/index.ts'
 import type { Dialler } from '../forward/dial.ts'
 import type { Endpoints } from '../forward/endpoints.ts'
@@ -30,6 +30,7 @@ export interface PassthroughOptions {
 export class Passthrough {
   readonly #options: PassthroughOptions
   readonly #joins = new Set<Join>()
+  readonly #repeats = new Repeats()
 
   constructor(options: PassthroughOptions) {
     this.#options = options
@@ -43,12 +44,15 @@ export class Passthrough {
   carry(stream: Duplex, connection: Connection, listener: ListenerTable, serverName: string | undefined): void {
     void this.#carry(stream, connection, listener, serverName).catch((cause: unknown) => {
       const error = MeshError.from(cause)
-      this.#options.log.info('a connection was refused', {
+      const fields = {
         listener: listener.name,
         client: formatSocketAddress(connection.clientIp, connection.clientPort),
         reason: error.code,
         error: error.describe(),
-      })
+      }
+      this.#repeats.write(`${connection.clientIp} ${listener.name} ${error.message}`, (left) =>
+        this.#options.log.info('a connection was refused', { ...fields, ...left }),
+      )
       this.#options.metrics.refused(connection, listener, error)
       // A reset, so that the client can tell refusal from an empty answer.
       stream.destroy(error)

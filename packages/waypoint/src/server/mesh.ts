@@ -8,7 +8,7 @@ import { canonicalIp, formatIp, type IpBytes, parseIp } from '@wishbone/core/ip'
 import type { MeshState } from '@wishbone/core/mesh'
 import type { WorkloadCertificate } from '@wishbone/runtime/certificates'
 import { acceptHbone, type ConnectRequest, type HboneServerSession, toDuplex } from '@wishbone/runtime/hbone'
-import type { Logger } from '@wishbone/runtime/log'
+import { type Logger, Repeats } from '@wishbone/runtime/log'
 import { acceptTls } from '@wishbone/runtime/tls'
 import type { ListenerTable, RouteTable } from '../compile/index.ts'
 import type { Acceptor } from './accept.ts'
@@ -39,6 +39,7 @@ export class MeshServer {
   readonly #server: net.Server
   readonly #sessions = new Set<HboneServerSession>()
   readonly #streams = new Set<Duplex>()
+  readonly #repeats = new Repeats()
 
   constructor(options: MeshServerOptions) {
     this.#options = options
@@ -73,7 +74,8 @@ export class MeshServer {
 
   async #onConnection(socket: net.Socket): Promise<void> {
     const { certificate, trustDomain, log } = this.#options
-    const client = `${socket.remoteAddress}:${socket.remotePort}`
+    const { remoteAddress } = socket
+    const client = `${remoteAddress}:${socket.remotePort}`
     socket.on('error', () => {})
     try {
       const secure = await acceptTls(socket, { certificate: await certificate(), trustDomain })
@@ -89,7 +91,10 @@ export class MeshServer {
       this.#sessions.add(session)
     } catch (cause) {
       socket.destroy()
-      log.info('a connection is closed: mesh TLS', { client, reason: MeshError.from(cause).describe() })
+      const error = MeshError.from(cause)
+      this.#repeats.write(`${remoteAddress} ${error.message}`, (left) =>
+        log.info('a connection is closed: mesh TLS', { client, reason: error.describe(), ...left }),
+      )
     }
   }
 
@@ -98,13 +103,16 @@ export class MeshServer {
     const bound = this.#boundFor(request.authority)
     if (typeof bound === 'string') {
       const status = bound === 'bad-authority' ? 400 : 404
-      log.warn('a CONNECT was refused', {
+      const fields = {
         authority: request.authority,
         status,
         client: request.remoteAddress,
         identity: request.peer === undefined ? undefined : `${request.peer.namespace}/${request.peer.serviceAccount}`,
         reason: status === 404 ? 'the destination is not bound to this waypoint' : 'the authority cannot be read',
-      })
+      }
+      this.#repeats.write(`${request.remoteAddress} ${request.authority}`, (left) =>
+        log.warn('a CONNECT was refused', { ...fields, ...left }),
+      )
       request.reject(status)
       return
     }

@@ -1,6 +1,6 @@
 // Opens connections for the proxies and knows all that are open.
 import type { MeshError } from '@wishbone/core/errors'
-import type { Logger } from '@wishbone/runtime/log'
+import { type Logger, Repeats } from '@wishbone/runtime/log'
 import type { Metrics } from '@wishbone/runtime/metrics'
 import { Connection } from './connection.ts'
 import type { ConnectionEnds } from './ends.ts'
@@ -12,6 +12,7 @@ export class Reporter {
   readonly #metrics: TcpMetrics
   readonly #now: () => number
   readonly #open = new Set<Connection>()
+  readonly #repeats = new Repeats()
 
   constructor(options: { readonly log: Logger; readonly metrics: Metrics; readonly now: () => number }) {
     this.#log = options.log.child({ scope: 'access' })
@@ -34,12 +35,11 @@ export class Reporter {
 
   /** A connection that was turned away before anything was known of it. */
   refused(direction: 'inbound' | 'outbound', source: string, destination: string, error: MeshError): void {
-    this.#log.warn('connection failed', {
-      'src.addr': source,
-      'dst.addr': destination,
-      direction,
-      error: error.describe(),
-    })
+    const fields = { 'src.addr': source, 'dst.addr': destination, direction, error: error.describe() }
+    const client = source.slice(0, source.lastIndexOf(':'))
+    this.#repeats.write(`${direction} ${client} ${destination} ${error.message}`, (left) =>
+      this.#log.warn('connection failed', { ...fields, ...left }),
+    )
   }
 
   connections(): Iterable<Connection> {
