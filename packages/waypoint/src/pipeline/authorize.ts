@@ -19,7 +19,7 @@ import type { ResourceStore } from '../state/store.ts'
 /** How long a connection waits for a policy that is named but has not arrived. */
 const missingPolicyWaitMs = 2_000
 
-interface Watched {
+export interface Watched {
   readonly target: Target
   readonly connection: Connection
   readonly listener: ListenerTable | undefined
@@ -29,11 +29,11 @@ interface Watched {
 
 export class Authorizer {
   readonly #state: MeshState
-  readonly #store: Pick<ResourceStore, 'requestPolicy' | 'onChange'>
+  readonly #store: Pick<ResourceStore, 'requestPolicy' | 'onChange' | 'table'>
   readonly #watched = new Set<Watched>()
   #judging = false
 
-  constructor(state: MeshState, store: Pick<ResourceStore, 'requestPolicy' | 'onChange'>) {
+  constructor(state: MeshState, store: Pick<ResourceStore, 'requestPolicy' | 'onChange' | 'table'>) {
     this.#state = state
     this.#store = store
     // Policies changed, or workloads, which name their policies. Many changes in one turn are judged once.
@@ -60,11 +60,16 @@ export class Authorizer {
     request: RequestFacts | undefined,
     onDenied: (error: MeshError) => void,
   ): () => void {
-    if (connection.destination.kind !== 'waypoint') return () => {}
     const watched = { target, connection, listener, request, onDenied }
     this.#watched.add(watched)
     // Something may have changed since it was allowed.
     this.#judgeAgain(watched)
+    return () => void this.#watched.delete(watched)
+  }
+
+  /** As `watch`, for what was allowed in this very turn. */
+  follow(watched: Watched): () => void {
+    this.#watched.add(watched)
     return () => void this.#watched.delete(watched)
   }
 
@@ -102,7 +107,8 @@ export class Authorizer {
     const { target, connection, listener, request, onDenied } = watched
     const workload = this.#state.workloadByUid(target.workload.uid) ?? target.workload
     try {
-      if (listener !== undefined) this.forListener(listener, connection, request)
+      this.#judgeListener(listener, connection, request)
+      if (connection.destination.kind !== 'waypoint') return
       const policies = this.#state.policiesOf(workload)
       // What is on its way is waited for by new connections only; it is judged again when it comes.
       const known = isMissing(policies) ? policies.known.filter(isDeny) : policies
@@ -111,6 +117,18 @@ export class Authorizer {
       this.#watched.delete(watched)
       onDenied(MeshError.from(cause))
     }
+  }
+
+  /** By the policies that the listener has now. */
+  #judgeListener(
+    listener: ListenerTable | undefined,
+    connection: Connection,
+    request: RequestFacts | undefined,
+  ): undefined {
+    if (listener === undefined) return
+    const current = this.#store.table.listeners.get(listener.name) ?? listener
+    if (current.policies.every((name) => this.#state.policyByName(name) !== undefined))
+      this.forListener(current, connection, request)
   }
 
   async #whenArrived(

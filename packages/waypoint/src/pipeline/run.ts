@@ -137,7 +137,16 @@ export class RequestRun implements AttemptHooks {
         acceptsTrailers:
           version === 2 ? this.isGrpc || this.context.head.acceptsTrailers : this.context.head.acceptsTrailers,
       })
+      // A stream may live for long: it is judged again when policies change.
+      const unfollow = services.authorizer.follow({
+        target,
+        connection: this.context.connection,
+        listener: this.context.listener,
+        request: this.context.head,
+        onDenied: (error) => this.#cancel(error),
+      })
       const outcome = await attempt.outcome
+      unfollow()
       clearTimeout(timer)
       this.#attempt = undefined
       record.upstreamMs = attempt.headMs
