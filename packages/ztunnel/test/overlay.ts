@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { MeshError } from '@wishbone/core/errors'
 import type { MeshState } from '@wishbone/core/mesh'
+import { clientNameTable } from '@wishbone/core/names'
 import {
   CertificateManager,
   createCsr,
@@ -123,8 +124,9 @@ export class Overlay {
   }
 }
 
-/** The rules of ambient wire §3.5 for IPv4, without probes. */
+/** The rules of ambient wire §3.5 for IPv4, without probes, and the table that tracks connections to the application apart. */
 function capture(ns: number): void {
+  setSysctl(ns, 'net.ipv4.tcp_migrate_req', 1)
   const tcp: NftMatch = { kind: 'l4proto', value: 'tcp' }
   const udp: NftMatch = { kind: 'l4proto', value: 'udp' }
   const notOurs: NftMatch = { kind: 'mark', value: 0x539, mask: 0xfff, negate: true }
@@ -132,6 +134,24 @@ function capture(ns: number): void {
   const accept = { kind: 'accept' } as const
   addFwmarkRule(ns, { family: 4, mark: 0x111, mask: 0xfff, table: 100, priority: 32_764 })
   addLocalRoute(ns, { family: 4, table: 100 })
+  applyRules(ns, {
+    family: 'inet',
+    table: clientNameTable,
+    chains: [
+      {
+        name: 'output',
+        hook: 'output',
+        type: 'filter',
+        priority: -300,
+        rules: [
+          {
+            match: [{ kind: 'outInterface', value: 'lo' }, tcp, { kind: 'mark', value: 0x539, mask: 0xfff }],
+            action: { kind: 'ctZone', zone: 1, direction: 'original' },
+          },
+        ],
+      },
+    ],
+  })
   applyRules(ns, {
     family: 'inet',
     table: 'mangle',

@@ -19,3 +19,9 @@ export const defaults = {
   network: '',
   serviceAccount: 'default',
 } as const
+
+/**
+ * The table in a pod's namespace that tracks ztunnel's connections to the application apart from captured ones. ztunnel looks for
+ * it: where it is, both may have the same addresses and ports.
+ */
+export const clientNameTable = 'wishbone-client-name'

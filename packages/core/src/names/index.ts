@@ -1,6 +1,6 @@
 // The names of things: Kubernetes objects, xDS resources, ports, labels, and limits on names.
 
-export { defaults, ports } from './constants.ts'
+export { clientNameTable, defaults, ports } from './constants.ts'
 export { hashName, isDnsLabel, isDnsName } from './kubernetes.ts'
 export {
   addressName,

@@ -1,5 +1,5 @@
 // The rules inside a pod's namespace (ambient wire §3.5, §3.6) as data. Pure.
-import { ports } from '@wishbone/core/names'
+import { clientNameTable, ports } from '@wishbone/core/names'
 import type { NftChain, NftMatch, NftRule, NftRuleset } from '@wishbone/runtime/os'
 import type { Capture } from '../enrolment/decide.ts'
 
@@ -15,7 +15,12 @@ export interface ProbeSource {
   readonly ipv6: string
 }
 
-export const tables = { nat: 'wishbone-nat', mangle: 'wishbone-mangle', raw: 'wishbone-raw' } as const
+export const tables = {
+  nat: 'wishbone-nat',
+  mangle: 'wishbone-mangle',
+  raw: 'wishbone-raw',
+  clientName: clientNameTable,
+} as const
 
 /** What ztunnel sends, and connections that ztunnel made in a client's name. */
 export const marks = { proxy: 0x539, spoofed: 0x111, mask: 0xfff } as const
@@ -73,6 +78,20 @@ export function podRules(facts: PodRuleFacts, capturing: boolean): readonly NftR
       ],
     },
     ...(facts.dns ? [rawTable(chain)] : []),
+    {
+      family: 'inet',
+      table: tables.clientName,
+      chains: [
+        chain('output', 'filter', -300, [
+          {
+            match: [{ kind: 'outInterface', value: 'lo' }, tcp, ours],
+            // The way back needs none: the application's replies have addresses that no other connection has.
+            action: { kind: 'ctZone', zone: 1, direction: 'original' },
+            comment: 'from the address and port of a captured connection',
+          },
+        ]),
+      ],
+    },
   ]
 }
 

@@ -71,6 +71,9 @@ describe('inside the pod', () => {
           l4proto=udp mark=1337/4095 destinationPort=53 ctZone 1
         chain prerouting filter -300
           l4proto=udp mark!=1337/4095 sourcePort=53 ctZone 1
+      table wishbone-client-name
+        chain output filter -300
+          outInterface=lo l4proto=tcp mark=1337/4095 ctZone 1 original
       "
     `)
   })
@@ -93,6 +96,9 @@ describe('inside the pod', () => {
           mark=1337/4095 setCtMark 273 4095
         chain output route -150
           ctMark=273/4095 restoreMarkFromCt
+      table wishbone-client-name
+        chain output filter -300
+          outInterface=lo l4proto=tcp mark=1337/4095 ctZone 1 original
       "
     `)
   })
@@ -112,6 +118,9 @@ describe('inside the pod', () => {
           l4proto=udp mark=1337/4095 destinationPort=53 ctZone 1
         chain prerouting filter -300
           l4proto=udp mark!=1337/4095 sourcePort=53 ctZone 1
+      table wishbone-client-name
+        chain output filter -300
+          outInterface=lo l4proto=tcp mark=1337/4095 ctZone 1 original
       "
     `)
   })

@@ -48,6 +48,7 @@ export {
   SeqpacketConnection,
   type SeqpacketListener,
 } from './seqpacket.ts'
+export { hasConnection } from './socket-diag.ts'
 export {
   boundAddress,
   type ListenOptions,

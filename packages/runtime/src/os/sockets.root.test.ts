@@ -10,6 +10,7 @@ import {
   closeFd,
   connectIn,
   createVeth,
+  hasConnection,
   inodeOf,
   listenIn,
   newNamespace,
@@ -148,4 +149,22 @@ describe('listenIn', () => {
     }
     listening.close()
   })
+})
+
+test.each(['10.9.0.2', 'fd09::2'])('a connection to %s is found by its ends while it is open', async (ip) => {
+  const listening = net.createServer().listen({ fd: listenIn(b, { ip: '::', port: 0 }) })
+  await once(listening, 'listening')
+  const { port } = listening.address() as net.AddressInfo
+  const connection = once(listening, 'connection')
+  const socket = await connectIn(a, { ip, port, timeoutMs: 5000 })
+  const [accepted] = (await connection) as [net.Socket]
+  const client = { ip: ip.replace(/2$/, '1'), port: socket.localPort ?? 0 }
+  expect(hasConnection(b, { ip, port }, client)).toBe(true)
+  expect(hasConnection(a, client, { ip, port })).toBe(true)
+  expect(hasConnection(b, { ip, port }, { ...client, port: client.port - 1 })).toBe(false)
+  accepted.resetAndDestroy()
+  socket.on('error', () => undefined)
+  await new Promise((resolve) => socket.resume().once('close', resolve))
+  expect(hasConnection(b, { ip, port }, client)).toBe(false)
+  listening.close()
 })

@@ -41,7 +41,8 @@ export async function servePlaintext(pod: PodScope, socket: net.Socket): Promise
   connection.onAbort((reason) => abort.abort(reason))
   pod.add(connection, { facts, port: accepted.upstream.port })
   try {
-    const application = await connectApplication(pod, accepted, facts, abort.signal)
+    const clientPort = pod.tracksApart ? socket.remotePort : undefined
+    const application = await connectApplication(pod, accepted, facts, abort.signal, clientPort)
     await connection.follow(copySockets(socket, application), 'sent')
   } catch (cause) {
     socket.resetAndDestroy()

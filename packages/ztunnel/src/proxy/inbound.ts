@@ -1,6 +1,9 @@
 // What both inbound ways share: the verdict (with its wait for policies) and the connection to the application.
 import type net from 'node:net'
 import { MeshError } from '@wishbone/core/errors'
+import type { SocketAddress } from '@wishbone/core/ip'
+import { ports } from '@wishbone/core/names'
+import { hasConnection } from '@wishbone/runtime/os'
 import { decideInbound, type InboundDecision, type InboundFacts } from '../decide/index.ts'
 import { dial } from './dial.ts'
 import type { PodScope } from './scope.ts'
@@ -32,8 +35,8 @@ export async function admit(pod: PodScope, facts: InboundFacts): Promise<Accepte
 
 /**
  * Connects to the application with the client's address, as far as that can be had (ambient wire §1.4), and with the port that
- * the client's own connection has where it is known: a port at random could be that of a connection which the client opened
- * before the pod was captured, and whose packets would then be taken for those of this one.
+ * the client's own connection has where it is known: no other connection of the client can have it. Any other port could be
+ * that of a connection which the client has open, or opens later, and packets of the one would be taken for those of the other.
  */
 export async function connectApplication(
   pod: PodScope,
@@ -48,21 +51,38 @@ export async function connectApplication(
     settings.sourceAddress !== 'never' && facts.peerIp !== upstream.ip && sameFamily(facts.peerIp, upstream.ip)
   const options = { nsFd: pod.nsFd, signal }
   if (!keep) return dial(pod.context, upstream, options)
-  if (clientPort !== undefined) {
+  for (const sourcePort of sourcePorts(pod, upstream, facts.peerIp, clientPort)) {
     try {
-      return await dial(pod.context, upstream, { ...options, sourceIp: facts.peerIp, sourcePort: clientPort })
+      return await dial(pod.context, upstream, { ...options, sourceIp: facts.peerIp, sourcePort })
     } catch (cause) {
-      const taken = cause instanceof MeshError ? (cause.cause as NodeJS.ErrnoException | undefined)?.code : undefined
-      if (taken !== 'EADDRINUSE' && taken !== 'EADDRNOTAVAIL' && taken !== 'EPERM' && taken !== 'EACCES') throw cause
+      const reason = cause instanceof MeshError ? (cause.cause as NodeJS.ErrnoException | undefined)?.code : undefined
+      if (reason === 'EADDRINUSE' || reason === 'EADDRNOTAVAIL') continue
+      // A low port may need a privilege that the address does not.
+      if (reason === 'EACCES' && sourcePort < 1024) continue
+      // Only a missing privilege lets the address go: an application that refuses must not be asked twice.
+      if (settings.sourceAddress === 'always' || reason !== 'EPERM') throw cause
+      return dial(pod.context, upstream, options)
     }
   }
-  try {
-    return await dial(pod.context, upstream, { ...options, sourceIp: facts.peerIp })
-  } catch (cause) {
-    const reason = cause instanceof MeshError ? (cause.cause as NodeJS.ErrnoException | undefined)?.code : undefined
-    // Only a missing privilege lets the address go: an application that refuses must not be asked twice.
-    if (settings.sourceAddress === 'always' || reason !== 'EPERM') throw cause
-    return dial(pod.context, upstream, options)
+  throw new MeshError(
+    'connect-failed',
+    `no source port is left at ${facts.peerIp} for ${upstream.ip}:${upstream.port}`,
+    {
+      at: 'upstream',
+    },
+  )
+}
+
+const ephemeral = { from: 32_768, to: 60_999 }
+const tries = 64
+
+/** The client's own port, then others from which the client has no connection, to the application or to us in its place. */
+function* sourcePorts(pod: PodScope, upstream: SocketAddress, ip: string, own?: number): Generator<number> {
+  if (own !== undefined) yield own
+  const locals = [upstream, { ip: upstream.ip, port: ports.inboundPlaintext }]
+  for (let i = 0; i < tries; i++) {
+    const port = ephemeral.from + Math.floor(pod.context.random() * (ephemeral.to - ephemeral.from + 1))
+    if (!locals.some((local) => hasConnection(pod.nsFd, local, { ip, port }))) yield port
   }
 }
 

@@ -4,9 +4,9 @@ import type { Socket } from 'node:net'
 import { MeshError } from '@wishbone/core/errors'
 import { formatSpiffe } from '@wishbone/core/identity'
 import type { Workload } from '@wishbone/core/mesh'
-import { ports } from '@wishbone/core/names'
+import { clientNameTable, ports } from '@wishbone/core/names'
 import { HbonePool, type HboneServerSession } from '@wishbone/runtime/hbone'
-import { closeFd, inodeOf } from '@wishbone/runtime/os'
+import { closeFd, hasTable, inodeOf } from '@wishbone/runtime/os'
 import { authorizeInbound } from '../decide/index.ts'
 import { type DnsListeners, listenDns } from '../dns/listen.ts'
 import type { Connection } from '../report/connection.ts'
@@ -38,6 +38,7 @@ export class PodProxy implements PodScope {
   readonly #sessions = new Set<HboneServerSession>()
   readonly #abort = new AbortController()
   #dns: DnsListeners | undefined
+  #tracksApart: boolean | undefined
   #drained: Promise<void> | undefined
   #state: 'starting' | 'serving' | 'draining' | 'closed' = 'starting'
 
@@ -68,6 +69,12 @@ export class PodProxy implements PodScope {
 
   get draining(): boolean {
     return this.#state === 'draining' || this.#state === 'closed'
+  }
+
+  get tracksApart(): boolean {
+    // Asked for only when a connection was captured: then the rules are there.
+    this.#tracksApart ??= hasTable(this.nsFd, 'inet', clientNameTable)
+    return this.#tracksApart
   }
 
   get signal(): AbortSignal {

@@ -18,6 +18,8 @@ export interface PodScope {
   /** SPIFFE URI of the pod. */
   readonly identity: string
   readonly draining: boolean
+  /** The rules track connections to the application apart from captured ones: both may have the same addresses and ports. */
+  readonly tracksApart: boolean
   /** Aborted when the proxy is closed. */
   readonly signal: AbortSignal
   /** The pod's workload; waits for it. Rejects with MeshError workload-unknown. */

@@ -16,6 +16,7 @@ import {
   register2,
   reject,
   storeCt,
+  storeCtZone,
   storeMeta,
   verdict,
 } from './expressions.ts'
@@ -77,7 +78,8 @@ export function encodeAction(action: NftAction, state: RuleState): Expression[] 
     case 'ctZone': {
       const zone = Buffer.alloc(2)
       zone.writeUInt16LE(action.zone)
-      return [immediate(zone), storeCt(ctKey.zone)]
+      if (action.direction === undefined) return [immediate(zone), storeCt(ctKey.zone)]
+      return [immediate(zone), storeCtZone(action.direction === 'original' ? 0 : 1)]
     }
   }
 }

@@ -320,6 +320,7 @@ describe("the pod's rules (ambient wire §3.5)", () => {
               ],
               action: { kind: 'ctZone', zone: 1 },
             },
+            { match: [tcp], action: { kind: 'ctZone', zone: 2, direction: 'original' } },
           ],
         },
         {
@@ -355,6 +356,7 @@ describe("the pod's rules (ambient wire §3.5)", () => {
       'meta l4proto tcp reject with tcp reset',
       'udp sport != 53 reject',
       'udp dport 53 ct zone set 1',
+      'meta l4proto tcp ct original zone set 2',
       'meta skuid 0 ip daddr 10.9.0.2 snat ip to 169.254.7.127',
       'snat ip6 to fd16:9254:7127:1337:ffff:ffff:ffff:ffff',
     ]) {

@@ -23,6 +23,9 @@ export const loadMeta = (key: number) => expression('meta', [number(2, key), num
 export const storeMeta = (key: number) => expression('meta', [number(2, key), number(3, register1)])
 export const loadCt = (key: number) => expression('ct', [number(2, key), number(1, register1)])
 export const storeCt = (key: number) => expression('ct', [number(2, key), number(4, register1)])
+/** The zone of one direction of the connection: 0 original, 1 reply. */
+export const storeCtZone = (direction: 0 | 1) =>
+  expression('ct', [number(2, ctKey.zone), attribute(3, Buffer.from([direction])), number(4, register1)])
 
 /** base 1 = network header, 2 = transport header */
 export function loadPayload(base: 1 | 2, offset: number, length: number, register = register1): Expression {

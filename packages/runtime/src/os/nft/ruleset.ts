@@ -90,4 +90,5 @@ export type NftAction =
   | { readonly kind: 'setMark' | 'setCtMark'; readonly value: number; readonly mask?: number }
   /** The packet's mark becomes the connection's mark, restricted to the mask's bits (default all). */
   | { readonly kind: 'restoreMarkFromCt'; readonly mask?: number }
-  | { readonly kind: 'ctZone'; readonly zone: number }
+  /** With `direction` only that direction's addresses are in the zone, those of the other one in the default zone 0. */
+  | { readonly kind: 'ctZone'; readonly zone: number; readonly direction?: 'original' | 'reply' }
