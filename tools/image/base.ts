@@ -20,7 +20,8 @@ const system: readonly Entry[] = [
   { kind: 'text', path: 'etc/group', text: `root:x:0:\nnonroot:x:${nonRoot}:\n` },
   { kind: 'text', path: 'etc/nsswitch.conf', text: 'hosts: files dns\n' },
   { kind: 'folder', path: 'tmp', mode: 0o1777 },
-  ...['dev', 'proc', 'run', 'sys', 'var/run'].map((path): Entry => ({ kind: 'folder', path })),
+  ...['dev', 'proc', 'run', 'sys'].map((path): Entry => ({ kind: 'folder', path })),
+  { kind: 'link', path: 'var/run', target: '/run' },
 ]
 
 /** The file names of the Debian packages, which carry their versions; fetched once, and again when `fresh`. */
