@@ -4,6 +4,7 @@ import type { MeshState, Service, Workload } from '@wishbone/core/mesh'
 import { workload as proto, security } from '@wishbone/proto'
 import type { CertificateState } from '@wishbone/runtime/certificates'
 import type { Connection } from './connection.ts'
+import { dumpCertificate } from './dump-certificate.ts'
 
 export interface DumpedPod {
   readonly uid: string
@@ -27,7 +28,7 @@ export function configDump({ state, certificates, pods, config, trustDomain }: D
     services: [...state.services()].map((service) => serviceOf(state, service)),
     policies: [...state.policies()].map(([, policy]) => policyOf(policy)),
     stagedServices: state.stagedServices(),
-    certificates: certificates.map(certificateOf),
+    certificates: certificates.map(dumpCertificate),
     config,
     version: { version: 'wishbone', buildStatus: 'Clean' },
     workloadState: Object.fromEntries(
@@ -87,7 +88,7 @@ function serviceOf(state: MeshState, service: Service): Record<string, unknown> 
     endpoint.workload.uid,
     {
       workloadUid: endpoint.workload.uid,
-      service: '',
+      service: `${service.namespace}/${service.hostname}`,
       port: Object.fromEntries(endpoint.ports),
       status: endpoint.workload.status === proto.WorkloadStatus.HEALTHY ? 'Healthy' : 'Unhealthy',
     },
@@ -104,24 +105,36 @@ function serviceOf(state: MeshState, service: Service): Record<string, unknown> 
     subjectAltNames: service.subjectAltNames,
     ...gateway('waypoint', service.waypoint),
     ipFamilies: nameIn(proto.IPFamilies, service.ipFamilies, 'AUTOMATIC'),
+    ...(service.loadBalancing === undefined ? {} : { loadBalancer: balancingOf(service.loadBalancing) }),
   }
+}
+
+function balancingOf({ mode, routingPreference, healthPolicy }: proto.LoadBalancing): Record<string, unknown> {
+  return {
+    mode: spoken(nameIn(proto.LoadBalancing_Mode, mode, 'UNSPECIFIED_MODE')),
+    routingPreferences: routingPreference.map((scope) =>
+      spoken(nameIn(proto.LoadBalancing_Scope, scope, 'UNSPECIFIED_SCOPE')),
+    ),
+    healthPolicy: spoken(nameIn(proto.LoadBalancing_HealthPolicy, healthPolicy, 'ONLY_HEALTHY')),
+  }
+}
+
+/** "ONLY_HEALTHY" as "OnlyHealthy". */
+function spoken(name: string): string {
+  return name.replace(/([A-Z])([A-Z]*)_?/g, (_, first: string, rest: string) => first + rest.toLowerCase())
 }
 
 function gateway(key: string, address: proto.GatewayAddress | undefined): Record<string, unknown> {
   if (address === undefined) return {}
-  const { destination, hboneMtlsPort } = address
-  if (destination.case === 'hostname')
-    return {
-      [key]: {
-        destination: { namespace: destination.value.namespace, hostname: destination.value.hostname },
-        hboneMtlsPort,
-      },
-    }
-  if (destination.case === 'address')
-    return {
-      [key]: { destination: `${destination.value.network}/${formatIp(destination.value.address)}`, hboneMtlsPort },
-    }
-  return {}
+  const { destination, hboneMtlsPort: port } = address
+  switch (destination.case) {
+    case 'hostname':
+      return { [key]: { destination: `${destination.value.namespace}/${destination.value.hostname}`, port } }
+    case 'address':
+      return { [key]: { destination: `${destination.value.network}/${formatIp(destination.value.address)}`, port } }
+    default:
+      return {}
+  }
 }
 
 function policyOf(policy: security.Authorization): Record<string, unknown> {
@@ -164,41 +177,24 @@ function plain(value: unknown): unknown {
   return { namespace, serviceAccount }
 }
 
-function certificateOf({ identity, state, certificate, error }: CertificateState): Record<string, unknown> {
-  const entry = (pem: string, from?: Date, to?: Date, serial?: string): Record<string, unknown> => ({
-    pem: Buffer.from(pem).toString('base64'),
-    ...(serial === undefined ? {} : { serialNumber: BigInt(`0x${serial}`).toString() }),
-    ...(from === undefined ? {} : { validFrom: from.toISOString() }),
-    ...(to === undefined ? {} : { expirationTime: to.toISOString() }),
-  })
-  return {
-    identity,
-    state,
-    ...(error === undefined ? {} : { error }),
-    certChain:
-      certificate === undefined
-        ? []
-        : [entry(certificate.chainPem, certificate.notBefore, certificate.notAfter, certificate.serial)],
-    rootCerts: certificate === undefined ? [] : [entry(certificate.rootsPem)],
-  }
-}
-
 function connectionsOf(connections: Iterable<Connection>): Record<string, unknown> {
   const inbound: Record<string, unknown>[] = []
   const outbound: Record<string, unknown>[] = []
   for (const { ends } of connections) {
     const { source, destination } = ends
-    const protocol = destination.hboneAddress === undefined ? 'TCP' : 'HBONE'
-    const entry = {
-      src: source.address,
-      originalDst: ends.originalDestination,
-      actualDst: destination.address,
-      protocol,
-    }
-    if (ends.direction === 'inbound') inbound.push(entry)
-    else outbound.push(entry)
+    const { hboneAddress } = destination
+    const protocol = hboneAddress === undefined ? 'TCP' : 'HBONE'
+    const entry = { src: source.address, originalDst: ends.originalDestination, protocol }
+    if (ends.direction === 'outbound') outbound.push({ ...entry, actualDst: destination.address })
+    else inbound.push({ ...entry, actualDst: applicationOf(destination.address, hboneAddress) })
   }
   return { inbound, outbound }
+}
+
+/** The pod's address with the port of the application, instead of the tunnel's. */
+function applicationOf(local: string, authority: string | undefined): string {
+  if (authority === undefined) return local
+  return local.slice(0, local.lastIndexOf(':')) + authority.slice(authority.lastIndexOf(':'))
 }
 
 function nameIn<T extends string>(names: Readonly<Record<T, number>>, value: number, fallback: T): T {

@@ -3,8 +3,7 @@ import type { Copy, CopyResult } from '@wishbone/runtime/copy'
 import { createLogger } from '@wishbone/runtime/log'
 import { createMetrics } from '@wishbone/runtime/metrics'
 import { expect, test } from 'vitest'
-import { serviceOf, stateOf, workloadOf } from '../decide/testing.ts'
-import { configDump } from './config-dump.ts'
+import { serviceOf, workloadOf } from '../decide/testing.ts'
 import type { ConnectionEnds } from './ends.ts'
 import { labelsOf } from './labels.ts'
 import { Reporter } from './reporter.ts'
@@ -134,53 +133,4 @@ test('a late refusal closes the copy and gives the line and the flag its reason'
   await connection.ended
   expect(lines[0]).toMatch(/error.*policy change/)
   expect(await metrics.text()).toMatch(/istio_tcp_connections_failed_total\{.*response_flags="DENY".*\} 1/)
-})
-
-test('the dump has what istioctl reads, and no keys', () => {
-  const state = stateOf({ workloads: [client], services: [serviceOf('web', '10.96.0.1')] })
-  const { reporter } = setUp()
-  const connection = reporter.open(ends)
-  const dump = configDump({
-    state,
-    certificates: [
-      {
-        identity: 'spiffe://x',
-        state: 'Available',
-        certificate: { chainPem: 'C', rootsPem: 'R', serial: '0f', notBefore: new Date(0), notAfter: new Date(1000) },
-      },
-    ],
-    pods: [
-      {
-        uid: 'u',
-        state: 'serving',
-        info: { name: 'client', namespace: 'shop', serviceAccount: 'client' },
-        connections: [connection],
-      },
-    ],
-    config: {},
-    trustDomain: 'cluster.local',
-  })
-  expect(JSON.parse(JSON.stringify(dump))).toMatchObject({
-    workloads: [
-      { uid: 'Kubernetes//Pod/shop/client', workloadIps: ['10.0.0.1'], protocol: 'HBONE', status: 'Healthy' },
-    ],
-    services: [{ hostname: 'web.shop.svc.cluster.local', vips: ['/10.96.0.1'], ports: { 80: 8080 } }],
-    certificates: [
-      {
-        identity: 'spiffe://x',
-        state: 'Available',
-        certChain: [{ serialNumber: '15', expirationTime: '1970-01-01T00:00:01.000Z' }],
-      },
-    ],
-    workloadState: {
-      u: {
-        state: 'Up',
-        connections: {
-          inbound: [],
-          outbound: [{ src: '10.0.0.1:5', originalDst: '10.96.0.1:80', actualDst: '10.0.0.2:15008' }],
-        },
-        info: { name: 'client', trustDomain: 'cluster.local' },
-      },
-    },
-  })
 })
