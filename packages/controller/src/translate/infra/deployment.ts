@@ -33,6 +33,8 @@ export function deploymentSpec(facts: ProxyFacts, settings: Settings) {
       },
       spec: {
         serviceAccountName: facts.name,
+        // As process 1 it would not hear a SIGTERM that comes before its handler is in place, and stay until it is killed.
+        shareProcessNamespace: true,
         // Drain takes at most 300 s; without open streams the program ends at once.
         terminationGracePeriodSeconds: 305,
         ...(facts.lowPorts
