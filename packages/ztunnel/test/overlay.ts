@@ -43,10 +43,16 @@ export class Overlay {
   readonly #namespaces = new Map<string, number>()
   readonly #router = newNamespace()
   readonly certificates: CertificateManager
+  readonly root: ReturnType<typeof selfSignedRoot>
 
-  constructor(state: MeshState, settings: Partial<ProxySettings> = {}) {
+  /** With the `root` of another one its proxies and ours trust each other. */
+  constructor(
+    state: MeshState,
+    settings: Partial<ProxySettings> = {},
+    root = selfSignedRoot({ organization: 'test', ttlSeconds: 3600 }),
+  ) {
+    this.root = root
     this.metrics = createMetrics({ process: false })
-    const root = selfSignedRoot({ organization: 'test', ttlSeconds: 3600 })
     this.certificates = new CertificateManager({
       authority: {
         async fetch(identity) {
@@ -110,6 +116,16 @@ export class Overlay {
     const ns = this.ns(name)
     await this.pods.add({ uid: name, info: { name, namespace: 'shop', serviceAccount: name }, nsFd: dupFd(ns) })
     capture(ns)
+  }
+
+  /** Hands pods that another overlay has made to this one's ztunnel too, as the agent does when a second one connects. */
+  async join(other: Overlay, names: readonly string[]): Promise<void> {
+    for (const name of names)
+      await this.pods.add({
+        uid: name,
+        info: { name, namespace: 'shop', serviceAccount: name },
+        nsFd: dupFd(other.ns(name)),
+      })
   }
 
   lines(): Record<string, unknown>[] {

@@ -57,6 +57,7 @@ export {
   type SocketOptions,
   socketFd,
   socketIn,
+  steerReusePort,
   tuneSocket,
   type UdpOptions,
   udpIn,

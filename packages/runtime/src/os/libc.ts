@@ -104,6 +104,19 @@ export function setOption(fd: number, level: number, name: number, value: number
   check(c.setsockopt(fd, level, name, option, 4), 'setsockopt', about)
 }
 
+// struct sock_fprog (length, address) of one instruction: BPF_RET | BPF_K, whose constant is the answer.
+const program = Buffer.alloc(16)
+const instruction = Buffer.alloc(8)
+
+/** Lets the group of SO_REUSEPORT sockets that this one is in hand everything new to the socket at `index` (SO_ATTACH_REUSEPORT_CBPF). */
+export function selectReusePort(fd: number, index: number): void {
+  instruction.writeUInt16LE(0x06, 0)
+  instruction.writeUInt32LE(index, 4)
+  program.writeUInt16LE(1, 0)
+  program.writeBigUInt64LE(ffi.getRawPointer(instruction), 8)
+  check(c.setsockopt(fd, 1, 51, program, 16), 'setsockopt', `SO_ATTACH_REUSEPORT_CBPF ${index}`)
+}
+
 const optionLength = Buffer.alloc(4)
 
 /** Reads an option into `into`; false if the call fails (for options whose absence is an answer). */

@@ -2,7 +2,7 @@
 // node:dgram to take over by descriptor. Only making the socket needs the visit; everything else follows the socket.
 import type net from 'node:net'
 import { AF_INET, AF_INET6, decodeAddress, type Endpoint, encodeAddress, ipBytes } from './address.ts'
-import { bindSocket, listenSocket, localAddress, openSocket, readOption, setOption } from './libc.ts'
+import { bindSocket, listenSocket, localAddress, openSocket, readOption, selectReusePort, setOption } from './libc.ts'
 import { closeFd, withNamespace } from './namespaces.ts'
 
 const SOCK_STREAM = 1
@@ -136,6 +136,20 @@ export function socketIn(nsFd: number | undefined, family: 4 | 6, options: Socke
       bindSocket(fd, encodeAddress(options.bindIp, 0), `source address ${options.bindIp}`)
     }
   })
+}
+
+/**
+ * Says which of the sockets that share a port (SO_REUSEPORT, TCP or UDP) gets everything new: they are numbered in the order in
+ * which they began, and when one closes the last takes its number. A number that nobody has means any of them, by hash. Half-open
+ * connections stay where they began. False where the kernel can't do it: then any of them gets it.
+ */
+export function steerReusePort(fd: number, index: number): boolean {
+  try {
+    selectReusePort(fd, index)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** The descriptor of a socket of node:net; undefined once it is closed. */

@@ -3,11 +3,15 @@ import dgram from 'node:dgram'
 import net from 'node:net'
 import { ports } from '@wishbone/core/names'
 import { listenIn, udpIn } from '@wishbone/runtime/os'
+import { type Arrivals, givePrecedence, giveWay } from '../proxy/precedence.ts'
 import type { PodScope } from '../proxy/scope.ts'
 import { forwardQuery, readNameservers, type Transport } from './forward.ts'
 import { DnsFrames, frameOf } from './frames.ts'
 
 export interface DnsListeners {
+  /** Lets the other ztunnel have everything new; settles when nothing new has come for a moment. */
+  giveWay(): Promise<void>
+  /** What was asked is still answered, if the answer comes soon. */
   close(): void
 }
 
@@ -18,15 +22,15 @@ const lastAnswersMs = 2_000
 
 /** Opens the listeners. A pod without IPv6 has none on ::1, and that is no error. */
 export async function listenDns(pod: PodScope, ipv6: boolean): Promise<DnsListeners> {
-  const closers: (() => void)[] = []
+  const listeners: DnsListeners[] = []
   const close = (): void => {
-    for (const closer of closers.splice(0)) closer()
+    for (const listener of listeners.splice(0)) listener.close()
   }
   try {
     for (const ip of ipv6 ? ['127.0.0.1', '::1'] : ['127.0.0.1']) {
       try {
-        closers.push(await listenUdp(pod, ip))
-        closers.push(await listenTcp(pod, ip))
+        listeners.push(await listenUdp(pod, ip))
+        listeners.push(await listenTcp(pod, ip))
       } catch (cause) {
         const code = (cause as NodeJS.ErrnoException).code
         if (ip !== '::1' || (code !== 'EADDRNOTAVAIL' && code !== 'EAFNOSUPPORT')) throw cause
@@ -36,12 +40,16 @@ export async function listenDns(pod: PodScope, ipv6: boolean): Promise<DnsListen
     close()
     throw cause
   }
-  return { close }
+  const giveWay = async (): Promise<void> => {
+    await Promise.all(listeners.map((listener) => listener.giveWay()))
+  }
+  return { giveWay, close }
 }
 
-async function listenUdp(pod: PodScope, ip: string): Promise<() => void> {
+async function listenUdp(pod: PodScope, ip: string): Promise<DnsListeners> {
   const fd = udpIn(pod.nsFd, { ip, port: ports.dns, mark: pod.context.settings.mark, reusePort: true })
   const socket = dgram.createSocket(ip.includes(':') ? 'udp6' : 'udp4')
+  const arrivals: Arrivals = { count: 0 }
   let pending = 0
   let leaving = false
   let closed = false
@@ -52,6 +60,7 @@ async function listenUdp(pod: PodScope, ip: string): Promise<() => void> {
   }
   socket.on('error', () => undefined)
   socket.on('message', (query, from) => {
+    arrivals.count++
     // A forged packet may come from port 0, to which nothing can be sent.
     if (pending >= maxPending || from.port === 0) return
     pending++
@@ -62,41 +71,59 @@ async function listenUdp(pod: PodScope, ip: string): Promise<() => void> {
     })
   })
   await new Promise<void>((resolve) => socket.bind({ fd }, resolve))
-  // What was asked is still answered, if the answer comes soon.
-  return () => {
-    leaving = true
-    finish()
-    if (!closed) setTimeout(() => finish(true), lastAnswersMs).unref()
+  givePrecedence(fd)
+  return {
+    giveWay: () => giveWay(fd, arrivals),
+    close() {
+      leaving = true
+      finish()
+      if (!closed) setTimeout(() => finish(true), lastAnswersMs).unref()
+    },
   }
 }
 
-async function listenTcp(pod: PodScope, ip: string): Promise<() => void> {
+async function listenTcp(pod: PodScope, ip: string): Promise<DnsListeners> {
   const fd = listenIn(pod.nsFd, { ip, port: ports.dns, reusePort: true, ipv6Only: true })
-  const sockets = new Set<net.Socket>()
+  const arrivals: Arrivals = { count: 0 }
+  const sockets = new Map<net.Socket, number>()
+  let leaving = false
   const server = net.createServer({ noDelay: true }, (socket) => {
-    sockets.add(socket)
+    arrivals.count++
+    sockets.set(socket, 0)
     const frames = new DnsFrames()
-    let pending = 0
+    const pending = (change: number): number => {
+      const now = (sockets.get(socket) ?? 0) + change
+      if (sockets.has(socket)) sockets.set(socket, now)
+      return now
+    }
     socket.setTimeout(idleMs, () => socket.destroy())
     socket.on('error', () => socket.destroy())
     socket.on('close', () => sockets.delete(socket))
     socket.on('data', (chunk) => {
       for (const query of frames.push(chunk as Buffer)) {
-        if (pending >= maxPending) return void socket.destroy()
-        pending++
+        if (pending(1) > maxPending) return void socket.destroy()
         void resolve(pod, query, 'tcp').then((answer) => {
-          pending--
+          const left = pending(-1)
           if (answer === undefined) socket.destroy()
           else if (!socket.destroyed) socket.write(frameOf(answer))
+          if (leaving && left === 0) socket.end()
         })
       }
     })
   })
   server.on('error', () => undefined)
   await new Promise<void>((resolve) => server.listen({ fd }, resolve))
-  return () => {
-    server.close()
-    for (const socket of sockets) socket.destroy()
+  givePrecedence(fd)
+  return {
+    giveWay: () => giveWay(fd, arrivals),
+    close() {
+      leaving = true
+      server.close()
+      for (const [socket, pending] of sockets) if (pending === 0) socket.end()
+      setTimeout(() => {
+        for (const socket of sockets.keys()) socket.destroy()
+      }, lastAnswersMs).unref()
+    },
   }
 }
 

@@ -2,8 +2,11 @@
 import net from 'node:net'
 import { MeshError } from '@wishbone/core/errors'
 import { closeFd, listenIn } from '@wishbone/runtime/os'
+import { type Arrivals, givePrecedence, giveWay } from './precedence.ts'
 
 export interface PodListener {
+  /** Lets the other ztunnel have everything new; settles when nothing new has come for a moment. */
+  giveWay(): Promise<void>
   /** Stops accepting; what was accepted lives on. Settles when the socket is closed. */
   close(): Promise<void>
 }
@@ -19,16 +22,20 @@ export async function listenWildcard(
   onConnection: (socket: net.Socket) => void,
 ): Promise<PodListener> {
   const fd = openWildcard(nsFd, port, ipv6)
+  const arrivals: Arrivals = { count: 0 }
   const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
+    arrivals.count++
     // Until somebody takes the socket over, its errors have nobody else to go to.
     socket.on('error', () => undefined)
     onConnection(socket)
   })
-  return listenOn(server, fd, `port ${port}`)
+  const close = await listenOn(server, fd, `port ${port}`)
+  givePrecedence(fd)
+  return { giveWay: () => giveWay(fd, arrivals), close }
 }
 
-/** Lets a server listen on a descriptor that is listening already; closes the descriptor if that fails. */
-export async function listenOn(server: net.Server, fd: number, about: string): Promise<PodListener> {
+/** Lets a server listen on a descriptor that is listening already; closes the descriptor if that fails. Returns its close. */
+async function listenOn(server: net.Server, fd: number, about: string): Promise<() => Promise<void>> {
   const ready = Promise.withResolvers<void>()
   server.once('error', ready.reject)
   server.listen({ fd }, ready.resolve)
@@ -41,7 +48,7 @@ export async function listenOn(server: net.Server, fd: number, about: string): P
   server.off('error', ready.reject)
   // An accept that fails (no descriptors left) must not end the process; the next one may work.
   server.on('error', () => undefined)
-  return { close: () => new Promise((resolve) => server.close(() => resolve())) }
+  return () => new Promise((resolve) => server.close(() => resolve()))
 }
 
 function openWildcard(nsFd: number, port: number, ipv6: boolean): number {

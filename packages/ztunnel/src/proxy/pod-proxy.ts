@@ -36,6 +36,8 @@ export class PodProxy implements PodScope {
   readonly #listeners: PodListener[] = []
   readonly #connections = new Map<Connection, Judged | undefined>()
   readonly #sessions = new Set<HboneServerSession>()
+  /** Handlers of accepted connections that have not ended. */
+  readonly #serving = new Set<Promise<void>>()
   readonly #abort = new AbortController()
   #dns: DnsListeners | undefined
   #tracksApart: boolean | undefined
@@ -81,9 +83,9 @@ export class PodProxy implements PodScope {
     return this.#abort.signal
   }
 
-  /** Nothing is being carried. */
+  /** Nothing is being carried, and nothing that was accepted waits for it. */
   get idle(): boolean {
-    return this.#connections.size === 0
+    return this.#connections.size === 0 && this.#serving.size === 0
   }
 
   get connections(): Iterable<Connection> {
@@ -149,21 +151,25 @@ export class PodProxy implements PodScope {
     }
   }
 
-  /** Stops accepting and sends GOAWAY; settles when nothing is open any more. */
-  drain(): Promise<void> {
-    if (this.#state !== 'closed') this.#drained ??= this.#drain()
+  /**
+   * Stops accepting and sends GOAWAY; settles when nothing is open any more. With a `successor`, a ztunnel that listens beside us,
+   * that one gets everything new first, and what has come to us until then is served.
+   */
+  drain(successor = false): Promise<void> {
+    if (this.#state !== 'closed') this.#drained ??= this.#drain(successor)
     return this.#drained ?? Promise.resolve()
   }
 
-  async #drain(): Promise<void> {
+  async #drain(successor: boolean): Promise<void> {
     this.#state = 'draining'
-    const stopped = this.#stopListening()
-    await Promise.all([
-      stopped,
-      this.pool.drain(),
-      ...[...this.#sessions].map((session) => session.drain()),
-      this.#connectionsEnded(),
-    ])
+    if (successor)
+      await Promise.all([...this.#listeners, ...(this.#dns ? [this.#dns] : [])].map((one) => one.giveWay()))
+    await this.#stopListening()
+    for (const session of this.#sessions) void session.drain()
+    while (this.#serving.size + this.#sessions.size > 0)
+      await Promise.all([...this.#serving, ...[...this.#sessions].map(({ closed }) => closed)])
+    // Not before: what was accepted last may need a tunnel yet.
+    await this.pool.drain()
     await this.close(new MeshError('draining', 'the proxy of this pod has stopped'))
   }
 
@@ -189,10 +195,13 @@ export class PodProxy implements PodScope {
 
   /** The handlers don't reject. If one does all the same, that is one connection's trouble and not the node's. */
   #serve(serve: (pod: PodScope, socket: Socket) => Promise<void>, socket: Socket): void {
-    serve(this, socket).catch((cause: unknown) => {
-      this.context.log.error('a fault while serving a connection', { error: MeshError.from(cause).describe() })
-      socket.destroy()
-    })
+    const served = serve(this, socket)
+      .catch((cause: unknown) => {
+        this.context.log.error('a fault while serving a connection', { error: MeshError.from(cause).describe() })
+        socket.destroy()
+      })
+      .finally(() => this.#serving.delete(served))
+    this.#serving.add(served)
   }
 
   async #stopListening(): Promise<void> {
@@ -200,10 +209,5 @@ export class PodProxy implements PodScope {
     for (const listener of this.#listeners.splice(0)) void listener.close()
     this.#dns?.close()
     this.#dns = undefined
-  }
-
-  async #connectionsEnded(): Promise<void> {
-    while (this.#connections.size > 0 && this.#state === 'draining')
-      await Promise.race([...this.#connections.keys()].map((connection) => connection.ended))
   }
 }

@@ -97,10 +97,10 @@ export class Pods {
    */
   async handOver(limitMs: number): Promise<void> {
     const deadline = Date.now() + limitMs
+    const serving = (): PodProxy[] => [...this.#proxies.values()].filter((proxy) => proxy.state === 'serving')
     while (Date.now() < deadline) {
-      const serving = [...this.#proxies.values()].filter((proxy) => proxy.state === 'serving')
-      if (serving.every((proxy) => proxy.idle)) return
-      for (const proxy of serving) if (hasSuccessor(proxy.nsFd)) void proxy.drain()
+      for (const proxy of serving()) if (hasSuccessor(proxy.nsFd)) void proxy.drain(true)
+      if (serving().every((proxy) => proxy.idle)) return
       await delay(100)
     }
   }
