@@ -64,6 +64,15 @@ test('admin routes answer text, JSON and errors; strangers are refused', async (
   expect(JSON.parse((await ask('/config_dump')).body)).toEqual({ workloads: [] })
   expect((await ask('/logging?level=debug', { method: 'POST' })).body).toBe('current log level is debug\n')
   expect(log.level()).toBe('debug')
+  // As istioctl writes them.
+  for (const [level, meant] of [
+    ['access:debug,info', 'info'],
+    ['ztunnel::access:trace', 'debug'],
+    ['warn', 'warn'],
+    ['off', 'error'],
+    ['info&reset', 'info'],
+  ])
+    expect((await ask(`/logging?level=${level}`, { method: 'POST' })).body).toBe(`current log level is ${meant}\n`)
   expect((await ask('/logging?level=loud', { method: 'POST' })).status).toBe(400)
   expect((await ask('/explain/a/b?q=1')).body).toBe('/explain/a/b 1')
   expect(await ask('/broken')).toEqual({ status: 500, body: 'it broke\n' })
