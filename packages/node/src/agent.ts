@@ -2,22 +2,28 @@
 import type { Logger } from '@wishbone/runtime/log'
 import { closeFd } from '@wishbone/runtime/os'
 import type { ZdsPeer } from '@wishbone/runtime/zds'
-import { annotations, decideEnrolment, type EnrolmentSettings, labels } from './enrolment/decide.ts'
-import { nameOf, type Pod } from './kinds.ts'
+import { annotations, decideEnrolment, type Enrolment, type EnrolmentSettings, labels } from './enrolment/decide.ts'
+import { foreignChain } from './enrolment/foreign.ts'
+import { ipsOf, type Namespace, nameOf, type Pod } from './kinds.ts'
 import type { PodNamespaces } from './pods/namespaces.ts'
 import type { PodStore } from './pods/store.ts'
 import type { WorkerTools } from './pods/tools.ts'
-import { PodWorker } from './pods/worker.ts'
+import { type PodIdentity, PodWorker } from './pods/worker.ts'
 
 export interface AgentOptions {
   readonly settings: EnrolmentSettings
   readonly tools: WorkerTools
   readonly namespaces: PodNamespaces
   readonly log: Logger
-  /** Fetches a pod anew; the CNI plugin may be ahead of the watch. */
-  fetch(namespace: string, name: string): Promise<Pod | undefined>
+  /** Fetches a pod and its namespace anew; the CNI plugin may be ahead of the watches. */
+  fetch(namespace: string, name: string): Promise<{ readonly pod: Pod; readonly namespace: Namespace } | undefined>
   /** Called with the names of the namespaces in the mesh when they change. */
   enrolledNamespaces(names: readonly string[]): void
+  /** Says something on a pod; never rejects. */
+  say(
+    pod: PodIdentity,
+    what: { readonly reason: string; readonly message: string; readonly log: string },
+  ): Promise<void>
 }
 
 /** A pod's sandbox as the CNI plugin made it. */
@@ -25,19 +31,25 @@ export interface Sandbox {
   readonly netns: string
   readonly podName: string
   readonly podNamespace: string
+  readonly podUid?: string
   readonly ips: readonly string[]
 }
 
 const cniTimeoutMs = 25_000
+/** On a static pod's object: the kubelet knows the pod by another UID. */
+const mirror = 'kubernetes.io/config.mirror'
 
 export class Agent {
   readonly #options: AgentOptions
   readonly #workers = new Map<string, PodWorker>()
-  /** Addresses from the CNI plugin, until the API shows them. */
+  /** Addresses from the CNI plugin, which are newer than the API's. */
   readonly #sandboxIps = new Map<string, readonly string[]>()
   readonly #seen = new Set<string>()
   #store: PodStore | undefined
-  #enrolled = ''
+  #enrolled: string | undefined
+  /** Until the pods that were there when the agent began have been considered. */
+  #beginning = true
+  #uninstalling = false
 
   constructor(options: AgentOptions) {
     this.#options = options
@@ -66,6 +78,7 @@ export class Agent {
     }
     this.#writeEnrolled()
     for (const pod of store.pods.values()) this.#consider(pod)
+    this.#beginning = false
   }
 
   removed(pod: Pod): void {
@@ -82,18 +95,37 @@ export class Agent {
     )
   }
 
+  /** Takes every pod out of the mesh whatever its labels say, or goes by the labels again. */
+  uninstall(active: boolean): void {
+    if (active === this.#uninstalling) return
+    this.#uninstalling = active
+    this.changed(undefined)
+  }
+
+  /** Resolves with the names of the pods that are still in the mesh after this time; usually earlier and with none. */
+  async empty(withinMs: number): Promise<readonly string[]> {
+    await Promise.allSettled([...this.#workers.values()].map((worker) => worker.settled(withinMs)))
+    const left = [...this.#workers.values()].filter(({ state }) => state !== 'out')
+    for (const worker of left) worker.abandon()
+    return left.map(({ pod }) => `${pod.namespace}/${pod.name}`)
+  }
+
   /** Takes a new sandbox in, if it belongs to the mesh. Resolves when its pod may start; rejects with the reason why not. */
-  async addSandbox(sandbox: Sandbox): Promise<void> {
-    const { podNamespace, podName, netns, ips } = sandbox
-    const pod = await this.#options.fetch(podNamespace, podName)
-    if (pod === undefined || pod.metadata.uid === undefined)
+  async addSandbox({ podNamespace, podName, podUid, netns, ips }: Sandbox): Promise<void> {
+    const found = await this.#options.fetch(podNamespace, podName)
+    const uid = found?.pod.metadata.uid
+    if (found === undefined || uid === undefined)
       throw new Error(`pod ${podNamespace}/${podName} is not known to the Kubernetes API`)
-    const { uid } = pod.metadata
+    const { pod, namespace } = found
+    if (podUid !== undefined && podUid !== uid && pod.metadata.annotations?.[mirror] === undefined)
+      throw new Error(`pod ${podNamespace}/${podName} was replaced by another of its name`)
     this.#options.namespaces.register(uid, netns)
     this.#sandboxIps.set(uid, ips)
-    // The watch brings the pod too, but later; and it may have newer news already.
-    const known = this.#store?.pods.get(uid) ?? pod
-    this.#consider(known)
+    // A label that is newer than what the watch has brought.
+    this.#store?.upsertNamespace(namespace)
+    const former = this.#workers.get(uid)
+    this.#consider(this.#store?.pods.get(uid) ?? pod)
+    former?.renew()
     await this.#workers.get(uid)?.settled(cniTimeoutMs)
   }
 
@@ -117,41 +149,70 @@ export class Agent {
   }
 
   #consider(pod: Pod): void {
-    const { settings, log, tools } = this.#options
     const uid = pod.metadata.uid ?? ''
-    const namespace = this.#store?.namespaces.get(pod.metadata.namespace ?? '')
-    const decision = decideEnrolment(pod, namespace, settings)
+    const decision = this.#decide(pod)
     const first = !this.#seen.has(uid)
     this.#seen.add(uid)
     let worker = this.#workers.get(uid)
     if (worker === undefined) {
       const former = first && this.#wasIn(pod)
-      if (decision.kind === 'out' && !former) return
       if (decision.kind === 'in' && !this.#hasSandbox(uid)) {
         // Not started yet: the CNI plugin will say when there is something to capture.
         this.#seen.delete(uid)
         return
       }
-      worker = new PodWorker(
-        {
-          uid,
-          name: pod.metadata.name,
-          namespace: pod.metadata.namespace ?? '',
-          serviceAccount: pod.spec?.serviceAccountName ?? 'default',
-        },
-        tools,
-      )
+      const foreign = this.#foreign(uid)
+      const refusal = decision.kind === 'in' ? foreign : decision.refused ? decision.reason : undefined
+      if (refusal !== undefined) this.#refuse(pod, refusal)
+      // The annotation may be the other mesh's then, which must keep it.
+      if (foreign !== undefined || (decision.kind === 'out' && !former)) return
+      worker = new PodWorker(identityOf(pod), this.#options.tools)
       this.#workers.set(uid, worker)
       if (former) worker.resume()
-      log.debug('pod considered', { pod: nameOf(pod), decision: decision.kind })
+      else if (this.#beginning) this.#sayLate(worker)
+      this.#options.log.debug('pod considered', { pod: nameOf(pod), decision: decision.kind })
     }
-    const ips = this.#ipsOf(pod)
-    worker.want(decision.kind === 'in' ? decision : { kind: 'out', ended: decision.ended }, ips)
-    if (decision.kind === 'out')
-      void worker.settled(600_000).then(
-        () => worker.state === 'out' && this.#workers.get(uid) === worker && this.#workers.delete(uid),
-        () => undefined,
-      )
+    worker.want(decision.kind === 'in' ? decision : { kind: 'out', ended: decision.ended }, this.#ipsOf(pod))
+    if (decision.kind === 'out') this.#forgetWhenOut(uid, worker)
+  }
+
+  #decide(pod: Pod): Enrolment {
+    const namespace = this.#store?.namespaces.get(pod.metadata.namespace ?? '')
+    const decision = decideEnrolment(pod, namespace, this.#options.settings)
+    if (decision.kind === 'out' || !this.#uninstalling) return decision
+    return { kind: 'out', reason: 'the mesh is being uninstalled', ended: false, refused: false }
+  }
+
+  /** Which other mesh shows in the pod's namespace, where we have no rules; a pod's object need not show it. */
+  #foreign(uid: string): string | undefined {
+    const { rules } = this.#options.tools
+    const names = this.#withNamespace(uid, (nsFd) => (rules.isCaptured(nsFd) ? [] : rules.chainNames(nsFd)))
+    return foreignChain(names ?? [])
+  }
+
+  #refuse(pod: Pod, reason: string): void {
+    void this.#options.say(identityOf(pod), {
+      reason: 'MeshEnrolmentRefused',
+      message: `the pod is not taken into the mesh: ${reason}`,
+      log: 'a pod whose labels say that it is in the mesh is left out',
+    })
+  }
+
+  /** A pod that started while there was no agent: that it was outside for a time must not go unnoticed. */
+  #sayLate(worker: PodWorker): void {
+    const message = 'the pod was labelled or started while the node agent was away, and was outside the mesh until now'
+    const say = async (): Promise<void> => {
+      if (worker.state !== 'in') return
+      await this.#options.say(worker.pod, { reason: 'MeshEnrolledLate', message, log: 'a pod is taken in late' })
+    }
+    void worker.settled(60_000).then(say, () => undefined)
+  }
+
+  #forgetWhenOut(uid: string, worker: PodWorker): void {
+    void worker.settled(600_000).then(
+      () => worker.state === 'out' && this.#workers.get(uid) === worker && this.#workers.delete(uid),
+      () => undefined,
+    )
   }
 
   /** Whether a former run of the agent has left the pod in the mesh. */
@@ -175,9 +236,7 @@ export class Agent {
   }
 
   #ipsOf(pod: Pod): readonly string[] {
-    const own = (pod.status?.podIPs ?? []).map(({ ip }) => ip)
-    if (own.length > 0) return own
-    return pod.status?.podIP !== undefined ? [pod.status.podIP] : (this.#sandboxIps.get(pod.metadata.uid ?? '') ?? [])
+    return this.#sandboxIps.get(pod.metadata.uid ?? '') ?? ipsOf(pod)
   }
 
   #writeEnrolled(): void {
@@ -185,8 +244,17 @@ export class Agent {
       .filter((one) => one.metadata.labels?.[labels.mode] === 'ambient')
       .map((one) => one.metadata.name)
       .sort()
-    if (names.join() === this.#enrolled && this.#enrolled !== '') return
+    if (names.join() === this.#enrolled) return
     this.#enrolled = names.join()
     this.#options.enrolledNamespaces(names)
+  }
+}
+
+function identityOf({ metadata, spec }: Pod): PodIdentity {
+  return {
+    uid: metadata.uid ?? '',
+    name: metadata.name,
+    namespace: metadata.namespace ?? '',
+    serviceAccount: spec?.serviceAccountName ?? 'default',
   }
 }

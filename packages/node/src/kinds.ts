@@ -17,6 +17,11 @@ export interface Container {
   readonly restartPolicy?: string
 }
 
+export interface ContainerStatus {
+  /** `<runtime>://<id>`. */
+  readonly containerID?: string
+}
+
 export interface Pod extends KubeObject {
   readonly spec?: {
     readonly nodeName?: string
@@ -29,6 +34,9 @@ export interface Pod extends KubeObject {
     readonly phase?: string
     readonly podIP?: string
     readonly podIPs?: readonly { readonly ip: string }[]
+    readonly containerStatuses?: readonly ContainerStatus[]
+    readonly initContainerStatuses?: readonly ContainerStatus[]
+    readonly ephemeralContainerStatuses?: readonly ContainerStatus[]
   }
 }
 
@@ -56,4 +64,17 @@ export const eventKind = {
 /** `<namespace>/<name>`, for messages. */
 export function nameOf(pod: Pod): string {
   return `${pod.metadata.namespace ?? ''}/${pod.metadata.name}`
+}
+
+/** The ids of its containers as control groups bear them. */
+export function containerIdsOf({ status }: Pod): readonly string[] {
+  return [status?.containerStatuses, status?.initContainerStatuses, status?.ephemeralContainerStatuses]
+    .flatMap((statuses) => statuses ?? [])
+    .flatMap(({ containerID }) => (containerID === undefined ? [] : [containerID.replace(/^.*:\/\//, '')]))
+}
+
+/** The addresses that the kubelet has reported. */
+export function ipsOf({ status }: Pod): readonly string[] {
+  const all = (status?.podIPs ?? []).map(({ ip }) => ip)
+  return all.length > 0 || status?.podIP === undefined ? all : [status.podIP]
 }

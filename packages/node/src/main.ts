@@ -1,6 +1,6 @@
 // The node agent: takes the pods of one node into the mesh and out of it. Wires the parts; decides nothing.
-// Its own end changes nothing for the pods: rules stay, ztunnel keeps their namespaces.
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+// Its own end changes nothing for the pods: rules stay, ztunnel keeps their namespaces. Only the mesh's end does.
+import { existsSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { startStatusServers } from '@wishbone/runtime/admin'
 import { KubeClient, loadConnection } from '@wishbone/runtime/kube'
@@ -9,56 +9,99 @@ import { createLogger } from '@wishbone/runtime/log'
 import { createMetrics } from '@wishbone/runtime/metrics'
 import { listenZds } from '@wishbone/runtime/zds'
 import { Agent } from './agent.ts'
+import { clean } from './clean.ts'
+import { pluginType } from './cni/conflist.ts'
+import { CniPlugin, writeEnrolledNamespaces, writeNames } from './cni/plugin.ts'
 import { listenCni } from './cni/server.ts'
 import { annotations } from './enrolment/decide.ts'
+import { containerIdsOf, ipsOf } from './kinds.ts'
+import { Acknowledgements } from './pods/acknowledgements.ts'
 import { PodApi } from './pods/api.ts'
 import { PodNamespaces } from './pods/namespaces.ts'
 import { PodStore } from './pods/store.ts'
-import type { WorkerTools } from './pods/tools.ts'
+import type { LeavingTimes, WorkerTools } from './pods/tools.ts'
 import { countTunnelled } from './pods/tunnelled.ts'
 import { HostProbes } from './rules/host-probes.ts'
-import * as rules from './rules/install.ts'
+import { capture, chainNames, clear, isCaptured, release } from './rules/install.ts'
 import { type NodeSettings, readNodeSettings } from './settings.ts'
+import { UninstallSigns } from './uninstall.ts'
+
+/** When the agent stops for good, ztunnel stops too: what is open gets this long. Together less than the pod's 30 s. */
+const lastTimes: LeavingTimes = { withdrawMs: 0, lookupsMs: 0, drainMs: 12_000 }
+const lastMs = 20_000
 
 export async function startNode(settings: NodeSettings, { signal, log }: ProgramContext): Promise<AsyncDisposable> {
-  const { nodeName } = settings
+  const { nodeName, namespace, cniPath } = settings
   const client = new KubeClient(await loadConnection(), 'wishbone-node')
   const api = new PodApi(client, nodeName, log)
   const metrics = createMetrics()
-  const namespaces = new PodNamespaces({ folder: settings.namespaceFolder, procFolder: settings.procFolder })
+  const namespaces = new PodNamespaces({
+    folder: settings.namespaceFolder,
+    procFolder: settings.procFolder,
+    facts: (uid) => {
+      const pod = store.pods.get(uid)
+      return pod === undefined ? undefined : { ips: ipsOf(pod), containerIds: containerIdsOf(pod) }
+    },
+  })
   mkdirSync(dirname(settings.zdsPath), { recursive: true })
   const zds = listenZds({ path: settings.zdsPath, log, onConnect: (peer) => whenSynced(() => agent.introduce(peer)) })
+  const acknowledgements = new Acknowledgements(client, namespace, settings.clusterId)
+  let times: LeavingTimes = { withdrawMs: settings.withdrawMs, lookupsMs: 1_000, drainMs: settings.drainMs }
   const tools: WorkerTools = {
     log,
     namespaces,
-    rules,
+    rules: { capture, release, clear, isCaptured, chainNames },
     probes: new HostProbes(settings.probeSource, settings.kubeletUid),
-    withdrawMs: settings.withdrawMs,
-    lookupsMs: 1_000,
-    drainMs: settings.drainMs,
-    ruleFacts: (capture) => ({ ...capture, ipv6: settings.ipv6, probeSource: settings.probeSource }),
+    times: () => times,
+    ruleFacts: (own) => ({ ...own, ipv6: settings.ipv6, probeSource: settings.probeSource }),
     add: async (workload) => {
       // A ztunnel that is just starting, or connecting again after our own restart, is no failure of the pod.
       for (let waitedMs = 0; zds.peers().length === 0 && waitedMs < 5_000; waitedMs += 50) await delay(50, signal)
       await zds.add(workload)
     },
     del: (uid) => zds.del(uid),
-    advertise: (pod, enrolled) => api.annotate(pod, enrolled ? 'enabled' : null),
+    advertise: (pod, enrolled) => {
+      const done = api.annotate(pod, enrolled ? 'enabled' : null)
+      // At the mesh's end the API may not know us any more; the rules are to go all the same.
+      return times === lastTimes ? done.catch(() => undefined) : done
+    },
     isAdvertised: ({ uid }) => store.pods.get(uid)?.metadata.annotations?.[annotations.redirection] !== undefined,
+    isAcknowledged: (pod, version) => acknowledgements.of(pod, version),
     countTunnelled,
     failed: (pod, error) => api.report(pod, error),
   }
+  const plugin = existsSync(settings.cniPlugin)
+    ? new CniPlugin(
+        { source: settings.cniPlugin, binFolder: settings.cniBinFolder, confFolder: settings.cniConfFolder },
+        { type: pluginType, socket: cniPath, excludeNamespaces: settings.excludedNamespaces },
+        log,
+      )
+    : undefined
   const agent = new Agent({
     settings: { excludedNamespaces: settings.excludedNamespaces, dns: settings.dns },
     tools,
     namespaces,
     log,
-    fetch: (namespace, name) => api.get(namespace, name),
-    enrolledNamespaces: (names) => writeNames(settings.cniPath, names),
+    fetch: (owner, name) => api.get(owner, name),
+    enrolledNamespaces: (names) => {
+      if (plugin !== undefined) writeEnrolledNamespaces(settings.cniBinFolder, names)
+      else writeNames(join(dirname(cniPath), 'enrolled-namespaces'), names)
+    },
+    say: (pod, what) => api.say(pod, what),
   })
+  let leaving = false
+  const takeOut = (active: boolean, reason: string): void => {
+    if (active === leaving) return
+    leaving = active
+    log.info(active ? 'every pod is taken out of the mesh' : 'pods are in the mesh by their labels again', { reason })
+    agent.uninstall(active)
+    plugin?.want(!active)
+  }
+  const isEnding = (): boolean => store.namespaces.get(namespace)?.metadata.deletionTimestamp !== undefined
   const store = new PodStore({
     changed: (uid) => {
       if (store.synced) synced.resolve()
+      if (uid === undefined && isEnding()) takeOut(true, `the namespace ${namespace} is being deleted`)
       agent.changed(uid)
     },
     removed: (pod) => {
@@ -70,20 +113,40 @@ export async function startNode(settings: NodeSettings, { signal, log }: Program
   const whenSynced = (then: () => Promise<void>): Promise<void> => synced.promise.then(then)
   agent.attach(store)
   void store.run(client, nodeName, { log, signal })
+  const signs = new UninstallSigns({
+    client,
+    namespace,
+    log,
+    onMarker: (present) => takeOut(present, 'the marker of the uninstallation has come or gone'),
+  })
+  void signs.run(signal)
 
   metrics.gauge('wishbone_node_pods', 'Pods by their way into or out of the mesh.', ['state'], (gauge) => {
     gauge.reset()
     for (const worker of agent.workers()) gauge.labels({ state: worker.state }).inc()
   })
-  const cni = await listenCni(settings.cniPath, (sandbox) => whenSynced(() => agent.addSandbox(sandbox)), log)
+  const cni = await listenCni(cniPath, (sandbox) => whenSynced(() => agent.addSandbox(sandbox)), log)
+  // The plugin comes last: it asks at the socket.
+  void plugin?.run(signal)
   const status = await startStatusServers({
     metrics,
-    ready: () => (agent.synced ? [] : ['the lists of pods and namespaces']),
+    ready: () => [
+      ...(agent.synced ? [] : ['the lists of pods and namespaces']),
+      ...(plugin?.problem === undefined ? [] : [plugin.problem]),
+    ],
     ports: { metrics: settings.metricsPort, ready: settings.metricsPort },
   })
 
   return {
     async [Symbol.asyncDispose]() {
+      const sign = isEnding() ? `the namespace ${namespace} is being deleted` : await signs.sign()
+      if (sign !== undefined) {
+        times = lastTimes
+        takeOut(true, sign)
+        const left = await agent.empty(lastMs)
+        if (left.length > 0) log.warn('the rules of pods are taken away although connections were open', { pods: left })
+        HostProbes.clear()
+      }
       await cni[Symbol.asyncDispose]()
       await zds[Symbol.asyncDispose]()
       await status[Symbol.asyncDispose]()
@@ -92,16 +155,15 @@ export async function startNode(settings: NodeSettings, { signal, log }: Program
   }
 }
 
-/** For the plugin, when the agent is away: one name a line, beside the socket. */
-function writeNames(cniPath: string, names: readonly string[]): void {
-  const path = join(dirname(cniPath), 'enrolled-namespaces')
-  mkdirSync(dirname(path), { recursive: true })
-  writeFileSync(`${path}.new`, names.map((name) => `${name}\n`).join(''))
-  renameSync(`${path}.new`, path)
-}
-
 if (import.meta.main) {
-  const settings = readNodeSettings(process.env)
-  const log = createLogger({ program: 'wishbone-node', format: settings.logFormat, level: settings.logLevel })
-  await runProgram((context) => startNode(settings, context), { log, drainMs: 5_000 })
+  const log = createLogger({ program: 'wishbone-node', format: 'text', level: 'info' })
+  if (process.argv.includes('--clean')) {
+    clean(process.env, log)
+    log.flush()
+  } else {
+    const settings = readNodeSettings(process.env)
+    const { logFormat: format, logLevel: level } = settings
+    const own = createLogger({ program: 'wishbone-node', format, level })
+    await runProgram((context) => startNode(settings, context), { log: own, drainMs: 25_000 })
+  }
 }

@@ -22,6 +22,7 @@ test('reads addresses in every form that plugins send', () => {
     ips: ['10.0.0.1', 'fd00::1'],
   })
   expect(parseSandbox('{"Netns":"a","PodName":"b","PodNamespace":"c"}').ips).toEqual([])
+  expect(parseSandbox('{"Netns":"a","PodName":"b","PodNamespace":"c","PodUID":"u"}').podUid).toBe('u')
 })
 
 test.each(['', 'null', '[]', '{"Netns":"a"}', '{"Netns":1,"PodName":"b","PodNamespace":"c"}'])('refuses %j', (text) => {

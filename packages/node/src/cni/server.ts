@@ -68,7 +68,7 @@ async function handle(request: http.IncomingMessage, add: (sandbox: Sandbox) => 
   await add(parseSandbox(Buffer.concat(chunks).toString('utf8')))
 }
 
-/** Reads {"Netns","PodName","PodNamespace","IPs":[…]}; an IP may be text or {"Address": text}, with or without a prefix length. */
+/** Reads {"Netns","PodName","PodNamespace","IPs":[…]} and perhaps "PodUID"; an IP may be text or {"Address": text}, with or without a prefix length. */
 export function parseSandbox(text: string): Sandbox {
   let body: Record<string, unknown>
   try {
@@ -83,7 +83,14 @@ export function parseSandbox(text: string): Sandbox {
   }
   const listed = Array.isArray(body?.['IPs']) ? (body['IPs'] as unknown[]) : []
   const ips = listed.map(ipOf).filter((ip) => ip !== undefined)
-  return { netns: member('Netns'), podName: member('PodName'), podNamespace: member('PodNamespace'), ips }
+  const uid = body['PodUID']
+  return {
+    netns: member('Netns'),
+    podName: member('PodName'),
+    podNamespace: member('PodNamespace'),
+    ips,
+    ...(typeof uid === 'string' && uid !== '' ? { podUid: uid } : {}),
+  }
 }
 
 function ipOf(value: unknown): string | undefined {

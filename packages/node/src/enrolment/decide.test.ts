@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Pod } from '../kinds.ts'
 import { decideEnrolment } from './decide.ts'
+import { foreignChain } from './foreign.ts'
 
 const settings = { excludedNamespaces: ['kube-system'], dns: true }
 
@@ -45,7 +46,20 @@ describe('who is in', () => {
     ['the pod opts in where the namespace opts out', { namespaceMode: 'none', podMode: 'ambient' }, 'in'],
     ['another mode', { namespaceMode: 'sidecar' }, 'out'],
     ["the host's network", { namespaceMode: 'ambient', hostNetwork: true }, 'out'],
-    ['a sidecar', { namespaceMode: 'ambient', annotations: { 'sidecar.istio.io/status': '{}' } }, 'out'],
+    ["Istio's sidecar", { namespaceMode: 'ambient', annotations: { 'sidecar.istio.io/status': '{}' } }, 'out'],
+    ["Linkerd's", { podMode: 'ambient', annotations: { 'linkerd.io/proxy-version': 'edge-25.1.1' } }, 'out'],
+    ["Kuma's", { podMode: 'ambient', annotations: { 'kuma.io/sidecar-injected': 'true' } }, 'out'],
+    ["Kuma's, not there", { podMode: 'ambient', annotations: { 'kuma.io/sidecar-injected': 'false' } }, 'in'],
+    [
+      'a sidecar without annotation',
+      { podMode: 'ambient', spec: { initContainers: [{ name: 'istio-proxy' }] } },
+      'out',
+    ],
+    [
+      'the annotation that we write, of a run before the node crashed',
+      { podMode: 'ambient', annotations: { 'ambient.istio.io/redirection': 'enabled' } },
+      'in',
+    ],
     [
       'an excluded namespace, even with labels',
       { namespace: 'kube-system', namespaceMode: 'ambient', podMode: 'ambient' },
@@ -56,6 +70,22 @@ describe('who is in', () => {
     ['a pod that has failed', { podMode: 'ambient', phase: 'Failed' }, 'out'],
   ])('%s', (_, given, kind) => {
     expect(decide(given).kind).toBe(kind)
+  })
+
+  test('only a pod that is in by its labels is refused', () => {
+    const annotations = { 'linkerd.io/proxy-version': '1' }
+    expect(decide({ podMode: 'ambient', annotations })).toMatchObject({
+      refused: true,
+      reason: 'Linkerd has captured it (annotation linkerd.io/proxy-version)',
+    })
+    expect(decide({ annotations })).toMatchObject({ kind: 'out', refused: false })
+  })
+
+  test('chains tell the mesh that made them', () => {
+    expect(foreignChain(['filter', 'INPUT', 'nat', 'ISTIO_PRERT'])).toMatch(/^Istio .* ISTIO_PRERT/)
+    expect(foreignChain(['PROXY_INIT_REDIRECT'])).toMatch(/^Linkerd/)
+    expect(foreignChain(['KUMA_MESH_INBOUND'])).toMatch(/^Kuma/)
+    expect(foreignChain(['wishbone-nat', 'prerouting', 'DOCKER_OUTPUT', 'MY_ISTIO_X'])).toBeUndefined()
   })
 
   test('a pod that has ended needs no orderly way out', () => {

@@ -1,5 +1,6 @@
 // Whether a pod is part of the mesh, and how it is captured (ambient wire §3.1, §3.2). A pure function of two objects.
 import type { Namespace, Pod } from '../kinds.ts'
+import { foreignMark } from './foreign.ts'
 import { probePortsOf } from './probes.ts'
 
 export const labels = { mode: 'istio.io/dataplane-mode' } as const
@@ -8,7 +9,6 @@ export const annotations = {
   bypassInbound: 'ambient.istio.io/bypass-inbound-capture',
   dnsCapture: 'ambient.istio.io/dns-capture',
   virtualInterfaces: 'istio.io/reroute-virtual-interfaces',
-  sidecar: 'sidecar.istio.io/status',
 } as const
 
 export interface EnrolmentSettings {
@@ -29,14 +29,14 @@ export interface Capture {
 
 export type Enrolment =
   | { readonly kind: 'in'; readonly capture: Capture }
-  /** `ended`: the pod does not run any more, so that nothing has to be kept for it. */
-  | { readonly kind: 'out'; readonly reason: string; readonly ended: boolean }
+  /** `ended`: the pod does not run any more, so that nothing has to be kept for it. `refused`: against what its labels say. */
+  | { readonly kind: 'out'; readonly reason: string; readonly ended: boolean; readonly refused: boolean }
 
 /** Decides for one pod; `namespace` is undefined when it is not known (yet): then only the pod's own label counts. */
 export function decideEnrolment(pod: Pod, namespace: Namespace | undefined, settings: EnrolmentSettings): Enrolment {
-  const out = (reason: string, ended = false): Enrolment => ({ kind: 'out', reason, ended })
+  const out = (reason: string): Enrolment => ({ kind: 'out', reason, ended: false, refused: false })
   const phase = pod.status?.phase
-  if (phase === 'Succeeded' || phase === 'Failed') return out(`its phase is ${phase}`, true)
+  if (phase === 'Succeeded' || phase === 'Failed') return { ...notAnyMore, reason: `its phase is ${phase}` }
   if (pod.spec?.hostNetwork === true) return out("it uses the host's network")
   const own = pod.metadata.labels?.[labels.mode]
   if (own === 'none') return out(`its label ${labels.mode} is none`)
@@ -44,9 +44,12 @@ export function decideEnrolment(pod: Pod, namespace: Namespace | undefined, sett
     return out(`neither it nor its namespace has the label ${labels.mode}=ambient`)
   const excluded = pod.metadata.namespace ?? ''
   if (settings.excludedNamespaces.includes(excluded)) return out(`namespace ${excluded} is excluded`)
-  if (pod.metadata.annotations?.[annotations.sidecar] !== undefined) return out('it has a sidecar')
+  const foreign = foreignMark(pod)
+  if (foreign !== undefined) return { kind: 'out', reason: foreign, ended: false, refused: true }
   return { kind: 'in', capture: captureOf(pod, settings) }
 }
+
+const notAnyMore = { kind: 'out', ended: true, refused: false } as const
 
 function captureOf(pod: Pod, settings: EnrolmentSettings): Capture {
   const own = pod.metadata.annotations ?? {}

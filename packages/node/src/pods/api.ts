@@ -2,8 +2,29 @@
 import { isStatus, type KubeClient, resourcePath } from '@wishbone/runtime/kube'
 import type { Logger } from '@wishbone/runtime/log'
 import { annotations } from '../enrolment/decide.ts'
-import { eventKind, type Pod, podKind } from '../kinds.ts'
+import { eventKind, type Namespace, namespaceKind, type Pod, podKind } from '../kinds.ts'
 import type { PodIdentity } from './worker.ts'
+
+/** Lets a number of callers in at a time: fifty pods of one label must not be fifty requests at once. */
+class Room {
+  #free: number
+  readonly #waiting: (() => void)[] = []
+
+  constructor(places: number) {
+    this.#free = places
+  }
+
+  /** Resolves with what the caller calls when it leaves. */
+  async enter(): Promise<() => void> {
+    if (this.#free > 0) this.#free--
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    return () => {
+      const next = this.#waiting.shift()
+      if (next !== undefined) next()
+      else this.#free++
+    }
+  }
+}
 
 const component = 'wishbone-node'
 
@@ -12,6 +33,7 @@ export class PodApi {
   readonly #nodeName: string
   readonly #log: Logger
   readonly #reported = new Map<string, string>()
+  readonly #room = new Room(16)
 
   constructor(client: KubeClient, nodeName: string, log: Logger) {
     this.#client = client
@@ -19,34 +41,60 @@ export class PodApi {
     this.#log = log
   }
 
-  async get(namespace: string, name: string): Promise<Pod | undefined> {
+  /** Both as they are now: the CNI plugin may be ahead of the watches. */
+  async get(
+    namespace: string,
+    name: string,
+  ): Promise<{ readonly pod: Pod; readonly namespace: Namespace } | undefined> {
     try {
-      return await this.#client.get<Pod>(resourcePath(podKind, namespace, name))
+      const [pod, owner] = await Promise.all([
+        this.#client.get<Pod>(resourcePath(podKind, namespace, name)),
+        this.#client.get<Namespace>(resourcePath(namespaceKind, undefined, namespace)),
+      ])
+      return { pod, namespace: owner }
     } catch (cause) {
       if (isStatus(cause, 404)) return undefined
       throw cause
     }
   }
 
-  /** "enabled" or no annotation. A pod that is gone, or was replaced by another of its name, needs neither. */
-  async annotate({ namespace, name, uid }: PodIdentity, value: 'enabled' | 'pending' | null): Promise<void> {
+  /**
+   * "enabled" or no annotation. A pod that is gone, or was replaced by another of its name, needs neither.
+   * @returns the pod's new resource version
+   */
+  async annotate({ namespace, name, uid }: PodIdentity, value: 'enabled' | null): Promise<string | undefined> {
     const body = { metadata: { uid, annotations: { [annotations.redirection]: value } } }
+    const release = await this.#room.enter()
     try {
-      await this.#client.request('PATCH', resourcePath(podKind, namespace, name), { body, patch: 'merge' })
-      if (value !== 'pending') this.#reported.delete(uid)
+      const path = resourcePath(podKind, namespace, name)
+      const { metadata } = await this.#client.request<Pod>('PATCH', path, { body, patch: 'merge' })
+      this.#reported.delete(uid)
+      return metadata.resourceVersion
     } catch (cause) {
       if (!isStatus(cause, 404) && !isStatus(cause, 409) && !isStatus(cause, 422)) throw cause
+      return undefined
+    } finally {
+      release()
     }
   }
 
-  /** Says on the pod why it is not in the mesh. The same failure is said once. Never rejects. */
+  /** Says on the pod why it is not in the mesh. Never rejects. */
   async report(pod: PodIdentity, error: Error): Promise<void> {
-    if (this.#reported.get(pod.uid) === error.message) return
-    this.#reported.set(pod.uid, error.message)
-    this.#log.warn('the pod could not be taken into or out of the mesh; trying again', {
-      pod: `${pod.namespace}/${pod.name}`,
-      error: error.message,
+    await this.say(pod, {
+      reason: 'MeshEnrolmentFailed',
+      message: error.message,
+      log: 'the pod could not be taken into or out of the mesh; trying again',
     })
+  }
+
+  /** Writes a Warning event on the pod, and the log. The same message is said once. Never rejects. */
+  async say(
+    pod: PodIdentity,
+    { reason, message, log }: { readonly reason: string; readonly message: string; readonly log: string },
+  ): Promise<void> {
+    if (this.#reported.get(pod.uid) === message) return
+    this.#reported.set(pod.uid, message)
+    this.#log.warn(log, { pod: `${pod.namespace}/${pod.name}`, reason: message })
     const now = new Date().toISOString()
     const event = {
       apiVersion: 'v1',
@@ -54,8 +102,8 @@ export class PodApi {
       metadata: { name: `${pod.name}.${Date.now().toString(16)}`, namespace: pod.namespace },
       involvedObject: { apiVersion: 'v1', kind: 'Pod', name: pod.name, namespace: pod.namespace, uid: pod.uid },
       type: 'Warning',
-      reason: 'MeshEnrolmentFailed',
-      message: error.message.slice(0, 1000),
+      reason,
+      message: message.slice(0, 1000),
       source: { component, host: this.#nodeName },
       reportingComponent: component,
       reportingInstance: this.#nodeName,

@@ -1,25 +1,48 @@
-// Finds the network namespace of a pod: from the CNI plugin, from a folder of links by UID, or from the pod's processes.
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+// Finds the network namespace of a pod: from the CNI plugin, from a folder of links by UID, from the pod's processes, or from
+// the namespaces that the container runtime has named. Never hands out the host's own.
+import { existsSync, readdirSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
-import { closeFd, inodeOf, openNamespace } from '@wishbone/runtime/os'
+import { ipKey, parseIp } from '@wishbone/core/ip'
+import { closeFd, inodeOf, openNamespace, withNamespace } from '@wishbone/runtime/os'
+import { Processes } from './processes.ts'
 
 export interface NamespaceSources {
   /** Entries named by pod UID; undefined: there is no such folder here. */
   readonly folder: string | undefined
   /** Where processes are seen; the host's /proc in a cluster. */
   readonly procFolder: string
+  /** What the Kubernetes API tells about a pod. */
+  facts(uid: string): PodFacts | undefined
 }
+
+export interface PodFacts {
+  readonly ips: readonly string[]
+  /** Ids of its containers, without the runtime's name. */
+  readonly containerIds: readonly string[]
+}
+
+/** Where container runtimes keep the namespaces that they made. */
+const named = '/run/netns'
 
 export class PodNamespaces {
   readonly #sources: NamespaceSources
+  readonly #processes: Processes
   readonly #fromCni = new Map<string, string>()
-  readonly #ownInode: bigint
+  readonly #hostInodes: ReadonlySet<bigint>
 
   constructor(sources: NamespaceSources) {
     this.#sources = sources
-    const own = openNamespace('/proc/self/ns/net')
-    this.#ownInode = inodeOf(own)
-    closeFd(own)
+    this.#processes = new Processes(sources.procFolder)
+    this.#hostInodes = new Set(
+      ['/proc/self/ns/net', join(sources.procFolder, '1/ns/net')].flatMap((path) => {
+        const fd = tryOpen(path)
+        if (fd === undefined) return []
+        const inode = inodeOf(fd)
+        closeFd(fd)
+        return [inode]
+      }),
+    )
   }
 
   /** The CNI plugin's word, which wins over anything that is found. */
@@ -33,42 +56,72 @@ export class PodNamespaces {
 
   /** A descriptor of the pod's namespace, which the caller closes; undefined when it is not there (yet). */
   open(uid: string): number | undefined {
-    for (const path of this.#paths(uid)) {
+    const registered = this.#fromCni.get(uid)
+    if (registered !== undefined) {
+      const fd = this.#first(this.#hostPaths(registered))
+      if (fd !== undefined) return fd
+    }
+    const { folder, facts } = this.#sources
+    if (folder !== undefined) return this.#first([join(folder, uid)])
+    const { ips, containerIds } = facts(uid) ?? { ips: [], containerIds: [] }
+    // A process of the pod may have made a namespace of its own (Docker inside): only one with the pod's address will do.
+    return (
+      this.#first(this.#processPaths(uid, containerIds), ips) ??
+      (ips.length > 0 ? this.#first(this.#namedPaths(), ips) : undefined)
+    )
+  }
+
+  #first(paths: Iterable<string>, ips: readonly string[] = []): number | undefined {
+    for (const path of paths) {
       const fd = tryOpen(path)
       if (fd === undefined) continue
       // The host's own namespace must never be captured, whatever a link says.
-      if (inodeOf(fd) !== this.#ownInode) return fd
+      if (!this.#hostInodes.has(inodeOf(fd)) && (ips.length === 0 || hasAddress(fd, ips))) return fd
       closeFd(fd)
     }
     return undefined
   }
 
-  *#paths(uid: string): Iterable<string> {
-    const registered = this.#fromCni.get(uid)
-    if (registered !== undefined) yield registered
-    const { folder, procFolder } = this.#sources
-    if (folder !== undefined) yield join(folder, uid)
-    else yield* processPaths(procFolder, uid)
+  *#processPaths(uid: string, containerIds: readonly string[]): Iterable<string> {
+    const tried = new Set<number>()
+    for (const owner of [uid, ...containerIds])
+      for (const pid of this.#processes.of(owner)) {
+        if (tried.has(pid)) continue
+        tried.add(pid)
+        yield join(this.#sources.procFolder, String(pid), 'ns/net')
+      }
+  }
+
+  /** For a pod of which no container runs: its sandbox has the address all the same. */
+  *#namedPaths(): Iterable<string> {
+    for (const folder of this.#hostPaths(named))
+      try {
+        for (const name of readdirSync(folder)) yield join(folder, name)
+        return
+      } catch {
+        // This view of the host has no such folder.
+      }
+  }
+
+  /** A path of the host as it can be reached from here: by the same name, or through the root of the host's first process. */
+  *#hostPaths(path: string): Iterable<string> {
+    const root = join(this.#sources.procFolder, '1/root')
+    yield path
+    yield join(root, path)
+    // There, a link to /run would lead to our own /run.
+    yield join(root, path.replace(/^\/var\/run\//, '/run/'))
   }
 }
 
-/** Namespaces of the processes in the pod's control group, which bears its UID. */
-function* processPaths(procFolder: string, uid: string): Iterable<string> {
-  const forms = [uid, uid.replaceAll('-', '_')]
-  let pids: string[]
-  try {
-    pids = readdirSync(procFolder).filter((name) => /^\d+$/.test(name))
-  } catch {
-    return
-  }
-  for (const pid of pids) {
-    try {
-      const group = readFileSync(join(procFolder, pid, 'cgroup'), 'utf8')
-      if (forms.some((form) => group.includes(form))) yield join(procFolder, pid, 'ns/net')
-    } catch {
-      // The process has ended meanwhile.
-    }
-  }
+function hasAddress(nsFd: number, ips: readonly string[]): boolean {
+  const wanted = new Set(ips.map(keyOf))
+  const present = withNamespace(nsFd, () => networkInterfaces())
+  return Object.values(present).some((list) => list?.some(({ address }) => wanted.has(keyOf(address))) === true)
+}
+
+function keyOf(ip: string): string {
+  const bytes = parseIp(ip)
+  return bytes === undefined ? ip : ipKey(bytes)
 }
 
 function tryOpen(path: string): number | undefined {

@@ -54,12 +54,7 @@ export class PodStore {
             this.#namespacesListed = true
             if (this.synced) this.#observer.changed(undefined)
           },
-          upsert: (object) => {
-            const old = this.namespaces.get(object.metadata.name)
-            this.namespaces.set(object.metadata.name, object)
-            if (JSON.stringify(old?.metadata.labels) !== JSON.stringify(object.metadata.labels))
-              this.#observer.changed(undefined)
-          },
+          upsert: (object) => this.upsertNamespace(object),
           remove: (object) => void this.namespaces.delete(object.metadata.name),
         },
         options,
@@ -72,6 +67,15 @@ export class PodStore {
     if (uid === undefined) return
     this.pods.set(uid, pod)
     if (this.synced) this.#observer.changed(uid)
+  }
+
+  upsertNamespace(namespace: Namespace): void {
+    const { name, labels, deletionTimestamp } = namespace.metadata
+    const old = this.namespaces.get(name)?.metadata
+    this.namespaces.set(name, namespace)
+    if (!this.synced) return
+    if (JSON.stringify(old?.labels) !== JSON.stringify(labels) || old?.deletionTimestamp !== deletionTimestamp)
+      this.#observer.changed(undefined)
   }
 
   #replacePods(pods: readonly Pod[]): void {

@@ -9,7 +9,14 @@ const pod = { uid: 'u', name: 'web', namespace: 'shop', serviceAccount: 'web' }
 
 function world() {
   const steps: string[] = []
-  const given = { captured: false, advertised: false, tunnelled: 0, addErrors: [] as string[], present: true }
+  const given = {
+    acknowledged: true,
+    captured: false,
+    advertised: false,
+    tunnelled: 0,
+    addErrors: [] as string[],
+    present: true,
+  }
   const tools: WorkerTools = {
     log: createLogger({ program: 'test', level: 'error' }),
     namespaces: { open: () => (given.present ? openNamespace('/proc/self/ns/net') : undefined) },
@@ -24,11 +31,10 @@ function world() {
         given.captured = false
       },
       isCaptured: () => given.captured,
+      chainNames: () => [],
     },
     probes: { set: async () => void steps.push('probes'), delete: async () => undefined },
-    withdrawMs: 5,
-    lookupsMs: 5,
-    drainMs: 2_000,
+    times: () => ({ withdrawMs: 300, lookupsMs: 5, drainMs: 2_000 }),
     ruleFacts: (own) => ({ ...own, ipv6: true, probeSource: { ipv4: '169.254.7.127', ipv6: 'fd16::1' } }),
     add: async () => {
       const error = given.addErrors.shift()
@@ -39,6 +45,11 @@ function world() {
     advertise: async (_, enrolled) => {
       given.advertised = enrolled
       steps.push(enrolled ? 'advertise' : 'withdraw')
+      return '7'
+    },
+    isAcknowledged: async (_, version) => {
+      steps.push(`acknowledged ${version}?`)
+      return given.acknowledged
     },
     isAdvertised: () => given.advertised,
     countTunnelled: () => given.tunnelled,
@@ -64,10 +75,10 @@ test('leaves in the order: withdrawal, redirects, the last connection, ztunnel, 
   given.tunnelled = 1
   worker.want({ kind: 'out', ended: false }, [])
   await new Promise((resolve) => setTimeout(resolve, 100))
-  expect(steps).toEqual(['withdraw', 'release'])
+  expect(steps).toEqual(['withdraw', 'acknowledged 7?', 'release'])
   given.tunnelled = 0
   await worker.settled(2000)
-  expect(steps).toEqual(['withdraw', 'release', 'del', 'clear'])
+  expect(steps).toEqual(['withdraw', 'acknowledged 7?', 'release', 'del', 'clear'])
 })
 
 test('a pod that has ended is let go at once', async () => {
@@ -136,6 +147,30 @@ test('a pod that a former run has taken in is led out', async () => {
   worker.resume()
   worker.want({ kind: 'out', ended: false }, ['10.0.0.1'])
   await worker.settled(1000)
-  expect(steps).toEqual(['withdraw', 'release', 'del', 'clear'])
+  expect(steps).toEqual(['withdraw', 'acknowledged 7?', 'release', 'del', 'clear'])
   closeFd(openNamespace('/proc/self/ns/net'))
+})
+
+test('a withdrawal that nobody acknowledges is waited for, but not for ever', async () => {
+  const { steps, given, worker } = world()
+  worker.want({ kind: 'in', capture }, ['10.0.0.1'])
+  await worker.settled(1000)
+  given.acknowledged = false
+  worker.want({ kind: 'out', ended: false }, [])
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  expect(steps).not.toContain('release')
+  await worker.settled(1000)
+  expect(steps.slice(-3)).toEqual(['release', 'del', 'clear'])
+})
+
+test('a new sandbox is captured although nothing else has changed', async () => {
+  const { steps, worker } = world()
+  worker.want({ kind: 'in', capture }, ['10.0.0.1'])
+  await worker.settled(1000)
+  steps.length = 0
+  worker.renew()
+  await worker.settled(1000)
+  expect(steps).toEqual(['probes', 'add', 'capture', 'advertise'])
+  worker.want({ kind: 'out', ended: true }, [])
+  await worker.settled(1000)
 })

@@ -64,6 +64,17 @@ export class PodWorker {
     this.poke()
   }
 
+  /** The pod has a new sandbox, perhaps: what holds for the old one holds no more. */
+  renew(): void {
+    this.#captured = undefined
+    this.poke()
+  }
+
+  /** Takes the rules away at once, whatever is still open: there will be nobody to do it later. */
+  abandon(): void {
+    if (this.#nsFd !== undefined && this.#tools.rules.isCaptured(this.#nsFd)) this.#tools.rules.clear(this.#nsFd)
+  }
+
   /** Something outside has changed (ztunnel came back, a namespace appeared): try now. */
   poke(): void {
     this.#changed.resolve()
@@ -140,19 +151,17 @@ export class PodWorker {
     const nsFd = this.#nsFd
     if (!ended && nsFd !== undefined && tools.rules.isCaptured(nsFd)) {
       this.#state = 'withdrawing'
-      await tools.advertise(pod, false)
-      // Peers learn of it within this time; those that do not still find the listeners.
-      await this.#pause(tools.withdrawMs)
+      await this.#withdraw()
       if (this.#direction() === 'in') return
       tools.rules.release(nsFd, tools.ruleFacts(noCapture))
       this.#captured = undefined
       this.#state = 'leaving'
       await tools.probes.delete(pod.uid)
-      const deadline = Date.now() + tools.drainMs
+      const since = Date.now()
       // Names that are being looked up are no connections that could be counted; their answers need the translation.
-      await this.#pause(tools.lookupsMs)
+      await this.#pause(tools.times().lookupsMs)
       if (this.#direction() === 'in') return
-      while (Date.now() < deadline && tools.countTunnelled(nsFd, this.#ips) > 0) {
+      while (Date.now() - since < tools.times().drainMs && tools.countTunnelled(nsFd, this.#ips) > 0) {
         await this.#pause(500)
         if (this.#direction() === 'in') return
         if (this.#direction() === 'ended') break
@@ -169,6 +178,18 @@ export class PodWorker {
     }
     this.#captured = undefined
     this.#state = 'out'
+  }
+
+  /** Peers stop using tunnels; those that have not heard of it in time still find the listeners for a while. */
+  async #withdraw(): Promise<void> {
+    const { tools, pod } = { tools: this.#tools, pod: this.pod }
+    const since = Date.now()
+    const version = await tools.advertise(pod, false)
+    if (version === undefined) return
+    while (Date.now() - since < tools.times().withdrawMs && this.#direction() === 'out') {
+      if (await tools.isAcknowledged(pod, version)) return
+      await this.#pause(200)
+    }
   }
 
   /** Takes a descriptor over, in place of one of another namespace (a sandbox that was made anew). */

@@ -7,6 +7,8 @@ import {
   deleteLocalRoute,
   getSysctl,
   hasTable,
+  legacyChains,
+  listChains,
   setSysctl,
 } from '@wishbone/runtime/os'
 import { marks, type PodRuleFacts, podRules, routing, tables } from './pod-rules.ts'
@@ -65,6 +67,11 @@ export function clear(nsFd: number): void {
       if (family === 4) throw cause
     }
   }
+}
+
+/** Names of all chains and their tables, whoever has made them. */
+export function chainNames(nsFd: number): readonly string[] {
+  return [...listChains(nsFd).flatMap(({ table, chain }) => [table, chain]), ...legacyChains(nsFd)]
 }
 
 /** Whether a pod has rules of ours. */

@@ -4,6 +4,7 @@ export type { Endpoint } from './address.ts'
 export { type Capture, capturePackets, type FrameInfo, type OnFrame } from './capture.ts'
 export { type ConnectOptions, connectIn } from './connect.ts'
 export { OsError } from './errors.ts'
+export { legacyChains } from './iptables-legacy.ts'
 export {
   addAddress,
   addNeighbour,
@@ -28,6 +29,7 @@ export {
   withNamespace,
 } from './namespaces.ts'
 export { addElements, applyRules, deleteElements, deleteTable, hasTable } from './nft/apply.ts'
+export { listChains } from './nft/list.ts'
 export type * from './nft/ruleset.ts'
 export {
   addFwmarkRule,
