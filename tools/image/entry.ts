@@ -19,3 +19,9 @@ export function complete(entries: readonly Entry[]): Entry[] {
   }
   return [...byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1))
 }
+
+export function modeOf(entry: Entry): number {
+  if (entry.kind === 'folder') return entry.mode ?? 0o755
+  if (entry.kind === 'link') return 0o777
+  return entry.kind === 'copy' && entry.executable ? 0o755 : 0o644
+}

@@ -37,12 +37,12 @@ export function wishboneLayers({ fresh }: LayerOptions): readonly Layer[] {
   return [
     {
       name: 'base',
-      key: keyOf(process.version, ...debian, ...recipe('base', 'folder', 'tar')),
+      key: keyOf(process.version, ...debian, ...recipe('base', 'entry', 'folder', 'tar')),
       entries: () => baseEntries(debian),
     },
     {
       name: 'modules',
-      key: keyOf(...recipe('modules', 'folder', 'tar'), ...manifests()),
+      key: keyOf(...recipe('modules', 'entry', 'folder', 'tar'), ...manifests()),
       entries: () => moduleEntries(folders),
     },
     { name: 'plugin', key: '', entries: pluginEntries },

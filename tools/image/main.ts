@@ -2,16 +2,16 @@
 // examples' manifests name instead; `-- --tree FOLDER` lays the image's files into a folder (for deploy/image/Dockerfile);
 // `-- --fresh` fetches the newest Debian packages; `-- --commit REVISION` builds what was committed then, with its own recipe.
 // The last line names what was made: IMAGE name DIGEST sha256:… FILE path.
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { nonRoot } from './base.ts'
 import { buildCommit } from './commit.ts'
-import { complete } from './entry.ts'
+import { complete, modeOf } from './entry.ts'
 import { exampleImages } from './examples.ts'
 import { exampleLayer, layerBlob, wishboneLayers } from './layers.ts'
-import { type ImageSettings, makeImage, writeArchive } from './oci.ts'
-import { cacheFolder, checkout, home } from './place.ts'
+import { makeImage, writeArchive } from './oci.ts'
+import { cacheFolder, checkout } from './place.ts'
+import { settings } from './settings.ts'
 
 const limitBytes = 250_000_000
 const { values } = parseArgs({
@@ -23,20 +23,6 @@ const { values } = parseArgs({
     output: { type: 'string' },
   },
 })
-
-const settings: ImageSettings = {
-  entrypoint: ['/usr/local/bin/node', '--disable-warning=ExperimentalWarning', `/${home}/launch.mjs`],
-  workingDir: `/${home}`,
-  env: {
-    PATH: '/usr/local/bin',
-    NODE_ENV: 'production',
-    // Memory of large buffers stays with the process instead of being faulted in anew (bench: −15 % CPU).
-    MALLOC_TRIM_THRESHOLD_: '268435456',
-    MALLOC_MMAP_THRESHOLD_: '33554432',
-    MALLOC_TOP_PAD_: '4194304',
-  },
-  user: `${nonRoot}:${nonRoot}`,
-}
 
 const layers = wishboneLayers({ fresh: values.fresh ?? false })
 if (values.commit !== undefined) process.exitCode = buildCommit(values.commit)
@@ -75,10 +61,11 @@ function makeExamples(): void {
 function layTree(folder: string): void {
   for (const entry of complete(layers.flatMap((layer) => layer.entries()))) {
     const path = join(folder, entry.path)
-    mkdirSync(entry.kind === 'folder' ? path : dirname(path), { recursive: true })
-    if (entry.kind === 'copy') cpSync(entry.from, path)
+    if (entry.kind === 'folder') mkdirSync(path, { recursive: true })
+    else if (entry.kind === 'copy') copyFileSync(entry.from, path)
     else if (entry.kind === 'text') writeFileSync(path, entry.text)
-    else if (entry.kind === 'link') symlinkSync(entry.target, path)
+    else symlinkSync(entry.target, path)
+    if (entry.kind !== 'link') chmodSync(path, modeOf(entry))
   }
 }
 

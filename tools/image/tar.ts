@@ -2,7 +2,7 @@
 // POSIX ustar with pax headers for names that do not fit. It does not read archives.
 import { createHash } from 'node:crypto'
 import { closeSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
-import { complete, type Entry } from './entry.ts'
+import { complete, type Entry, modeOf } from './entry.ts'
 
 export interface Blob {
   readonly file: string
@@ -55,12 +55,6 @@ function headersOf(entry: Entry, size: number): Uint8Array {
   if (records === '') return header
   const body = Buffer.from(records)
   return Buffer.concat([ustar('pax', '', 0o644, body.length, 'x'), body, padding(body.length), header])
-}
-
-function modeOf(entry: Entry): number {
-  if (entry.kind === 'folder') return entry.mode ?? 0o755
-  if (entry.kind === 'link') return 0o777
-  return entry.kind === 'copy' && entry.executable ? 0o755 : 0o644
 }
 
 /** One pax record; its length counts its own digits. */
