@@ -183,6 +183,10 @@ export interface Workload extends KubeObject {
     readonly template: PodTemplate
     readonly serviceName?: string
     readonly strategy?: { readonly type?: string; readonly rollingUpdate?: { readonly maxSurge?: number | string } }
+    readonly updateStrategy?: {
+      readonly type?: string
+      readonly rollingUpdate?: { readonly maxSurge?: number | string; readonly maxUnavailable?: number | string }
+    }
     readonly completions?: number
     readonly parallelism?: number
     readonly backoffLimit?: number
