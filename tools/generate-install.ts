@@ -1,15 +1,16 @@
-// deploy/install.yaml is the chart with its default values, and the namespace. This renders it; with --check it only tells
-// whether the committed one is current, with --print it goes to standard output (more arguments go to Helm: `--set …`).
+// deploy/install.yaml is the chart with its default values, and the namespace; deploy/chart/README.md tells the values. This
+// makes both; with --check it only tells whether the committed ones are current, with --print the former it goes to standard output (more arguments go to Helm: `--set …`).
 // Helm is built once into the cache through the Go module proxy, unless a helm of version 4 or 3 is installed.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { isMap, type Node, type Pair, parseDocument, type Scalar, type YAMLMap } from 'yaml'
 
 const helmVersion = 'v4.3.1'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const file = join(root, 'deploy/install.yaml')
+const files = { install: join(root, 'deploy/install.yaml'), values: join(root, 'deploy/chart/README.md') }
 const namespace = 'wishbone-system'
 
 const head = `# Wishbone without Helm: the chart in deploy/chart with its default values. Made by 'npm run install-manifest'; do not edit.
@@ -53,13 +54,39 @@ function render(more: readonly string[]): string {
   return `${head}${manifests}`
 }
 
+/** The values' table, from the comments of values.yaml that begin with `--`. */
+function valuesTable(): string {
+  const rows: string[] = []
+  const visit = (map: YAMLMap, path: string): void => {
+    for (const { key, value } of map.items as Pair<Scalar<string>, Node>[]) {
+      const name = path === '' ? key.value : `${path}.${key.value}`
+      const comment = key.commentBefore ?? (map.items[0]?.key === key ? (map.commentBefore ?? '') : '')
+      const [, text] = /^ *-- ([\s\S]*)$/.exec(comment.split('\n\n').at(-1) ?? '') ?? []
+      if (isMap(value) && value.items.length > 0 && !value.flow) {
+        visit(value, name)
+        continue
+      }
+      rows.push(
+        `| \`${name}\` | ${text?.replace(/\s+/g, ' ') ?? ''} | \`${JSON.stringify(value?.toJSON() ?? null)}\` |`,
+      )
+    }
+  }
+  const { contents } = parseDocument(readFileSync(join(root, 'deploy/chart/values.yaml'), 'utf8'))
+  if (!isMap(contents)) throw new Error('values.yaml is no map')
+  visit(contents, '')
+  return `# The values of the chart\n\nMade from values.yaml by 'npm run install-manifest'. How to install is in [deploy/README.md](../README.md).\n\n| value | what | default |\n|---|---|---|\n${rows.join('\n')}\n`
+}
+
 const args = process.argv.slice(2)
 if (args[0] === '--print') process.stdout.write(render(args.slice(1)))
-else {
-  const fresh = render([])
-  if (args[0] !== '--check') writeFileSync(file, fresh)
-  else if (!existsSync(file) || readFileSync(file, 'utf8') !== fresh) {
-    process.stderr.write("deploy/install.yaml is stale: run 'npm run install-manifest' and commit the result\n")
-    process.exitCode = 1
+else
+  for (const [file, fresh] of [
+    [files.install, render([])],
+    [files.values, valuesTable()],
+  ] as const) {
+    if (args[0] !== '--check') writeFileSync(file, fresh)
+    else if (!existsSync(file) || readFileSync(file, 'utf8') !== fresh) {
+      process.stderr.write(`${file} is stale: run 'npm run install-manifest' and commit the result\n`)
+      process.exitCode = 1
+    }
   }
-}

@@ -1,8 +1,13 @@
+{{/* The image of a program; give it (list . "ztunnel"). A program's own goes before the one for all. */}}
 {{- define "wishbone.image" -}}
-{{- if .Values.image.digest -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- $root := index . 0 -}}
+{{- $own := (index $root.Values (index . 1)).image -}}
+{{- if $own -}}
+{{ $own }}
+{{- else if $root.Values.image.digest -}}
+{{ $root.Values.image.repository }}@{{ $root.Values.image.digest }}
 {{- else -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ $root.Values.image.repository }}:{{ $root.Values.image.tag | default $root.Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
 
