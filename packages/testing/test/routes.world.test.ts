@@ -84,12 +84,12 @@ beforeAll(async () => {
   ]
   world = await startWorld({ objects: objects.join(''), images: playImages })
   cluster = world.cluster
-  await cluster.apply(waypointOf())
-  await cluster.patch('services', 'shop', 'front', { metadata: { labels: { 'istio.io/use-waypoint': 'waypoint' } } })
   for (const namespace of ['shop', 'store', 'office']) {
     await enrolled(cluster, namespace)
     clients[namespace] = (await readyPods(cluster, namespace, 'app=client'))[0]!
   }
+  await cluster.apply(waypointOf())
+  await cluster.patch('services', 'shop', 'front', { metadata: { labels: { 'istio.io/use-waypoint': 'waypoint' } } })
   for (const name of ['left', 'right']) await readyPods(cluster, 'shop', `app=${name}`)
   await readyPods(cluster, 'shop', 'gateway.networking.k8s.io/gateway-name=waypoint')
 })

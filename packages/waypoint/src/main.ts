@@ -21,6 +21,8 @@ import { Waypoint } from './waypoint.ts'
 
 /** Kept for the end of streams and logs, out of what the pod is given to stop. */
 const drainReserveMs = 1_000
+/** Until every client has heard that this one ends. */
+const lingerMs = 5_000
 
 limitYoungGeneration()
 const { values: args } = parseArgs({ options: { config: { type: 'string' } }, strict: false, allowPositionals: true })
@@ -68,11 +70,16 @@ async function main(
     },
   })
   if (configFile !== undefined) applyStaticConfig(parseStaticConfig(await readFile(configFile, 'utf8')), store, state)
-  void ads?.run(signal)
+  // It outlives the signal: while open requests and connections are carried, policies and addresses still change.
+  const streaming = new AbortController()
+  void ads?.run(streaming.signal)
   certificates?.prefetch(identity)
   // Listeners open only with policies, routes and addresses at hand: nobody sees a half-configured proxy.
   await Promise.race([ads?.whenReady, aborted(signal)])
-  if (signal.aborted) throw signal.reason
+  if (signal.aborted) {
+    streaming.abort()
+    throw signal.reason
+  }
   const { tracing, stopTracing } = await loadTracing(settings)
   waypoint = await Waypoint.start({
     state,
@@ -98,7 +105,8 @@ async function main(
   log.info('the waypoint is up', { identity, hbonePort: waypoint.meshPort })
   return {
     async [Symbol.asyncDispose]() {
-      await waypoint.drain(Math.max(0, settings.connectionTerminationDeadlineMs - drainReserveMs))
+      await waypoint.drain(Math.max(0, settings.connectionTerminationDeadlineMs - drainReserveMs), lingerMs)
+      streaming.abort()
       await stopTracing().catch((cause: unknown) =>
         log.warn('the last spans could not be sent', { error: MeshError.from(cause).describe() }),
       )
@@ -116,11 +124,11 @@ function aborted(signal: AbortSignal): Promise<void> {
   })
 }
 
-async function loadTracing({ otlpEndpoint, podName, podNamespace }: Settings) {
+async function loadTracing({ otlpEndpoint, podName, podNamespace, gatewayName }: Settings) {
   if (otlpEndpoint === undefined) return { tracing: undefined, stopTracing: async () => {} }
   // The SDK costs start-up time and memory: only those who ask for traces load it.
   const { startTracing } = await import('./report/tracing.ts')
-  const started = startTracing({ podName, podNamespace })
+  const started = startTracing({ podName, podNamespace, gatewayName })
   return { tracing: started.trace, stopTracing: started.stop }
 }
 

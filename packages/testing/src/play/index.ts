@@ -1,10 +1,11 @@
 // Programs that play a part in a world where the toolbox has none: servers that pods run, clients that are run in pods.
-// The files beside this one are run, not imported.
+// The other files beside this one are run, not imported.
 import { fileURLToPath } from 'node:url'
 import type { Cluster, PodObject } from '../cluster/index.ts'
 
 export type { ExpectOutcome, Greetings, StreamOutcome, TlsOutcome } from './client.ts'
 export type { Received } from './collector.ts'
+export { misfits } from './dump-shape.ts'
 export type { PlaysServer } from './server.ts'
 
 type Verb = 'expect' | 'greetings' | 'stream' | 'tls'

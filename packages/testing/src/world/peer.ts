@@ -58,18 +58,26 @@ export function editedManifests(folder: string, edit: (manifest: Manifest) => re
   })
 }
 
-/** Environment variables for the mesh's own ztunnel. */
-export function withZtunnelEnvironment(
+/** Environment variables for one of the mesh's own programs. */
+export function withEnvironment(
   folder: string,
+  program: 'ztunnel' | 'wishbone-controller' | 'wishbone-node',
   environment: Readonly<Record<string, string>>,
 ): readonly string[] {
   return editedManifests(folder, (manifest) => {
-    if (manifest.kind === 'DaemonSet' && manifest.metadata.name === 'ztunnel') {
+    if (manifest.metadata.name === program && manifest.spec?.template !== undefined) {
       const env = manifest.spec?.template?.spec.containers[0]?.env
       for (const [name, value] of Object.entries(environment)) env?.push({ name, value })
     }
     return [manifest]
   })
+}
+
+export function withZtunnelEnvironment(
+  folder: string,
+  environment: Readonly<Record<string, string>>,
+): readonly string[] {
+  return withEnvironment(folder, 'ztunnel', environment)
 }
 
 export const rustImage = 'istio/ztunnel:rust'

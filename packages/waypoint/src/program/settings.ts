@@ -26,6 +26,8 @@ export const variables = {
   accessLog: bool('ACCESS_LOG', true),
   /** The network that this proxy is in. */
   network: text('NETWORK', ''),
+  /** The Gateway that this proxy stands for; spans name it as their service. */
+  gatewayName: text('GATEWAY_NAME', 'waypoint'),
   /** A folder of fastify plugins, one file each. */
   pluginsFolder: optional('PLUGINS_FOLDER'),
   /** Where spans are sent (OTLP over HTTP); no tracing when absent. */

@@ -1,6 +1,6 @@
 // OpenTelemetry spans: one for each request, a child of the client's and the parent of what the backend makes. Loaded
 // only when an endpoint is set; the exporter reads OTEL_EXPORTER_OTLP_* itself.
-import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { type Attributes, context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
@@ -16,16 +16,17 @@ export interface Tracing {
   stop(): Promise<void>
 }
 
-export function startTracing({
-  podName,
-  podNamespace,
-}: {
+export interface TracedProxy {
   readonly podName: string
   readonly podNamespace: string
-}): Tracing {
+  readonly gatewayName: string
+}
+
+/** OTEL_SERVICE_NAME names the service; otherwise it is `<gateway>.<namespace>`, as Istio names proxies in spans. */
+export function startTracing({ podName, podNamespace, gatewayName }: TracedProxy): Tracing {
   const provider = new NodeTracerProvider({
     resource: resourceFromAttributes({
-      'service.name': process.env['OTEL_SERVICE_NAME'] ?? 'wishbone-waypoint',
+      'service.name': process.env['OTEL_SERVICE_NAME'] ?? `${gatewayName}.${podNamespace}`,
       'k8s.pod.name': podName,
       'k8s.namespace.name': podNamespace,
     }),
@@ -33,24 +34,26 @@ export function startTracing({
   })
   const tracer = provider.getTracer('wishbone-waypoint')
   return {
-    trace: ({ head, match }) => {
+    trace: (request) => {
+      const { head, match } = request
       const parent = parseTraceparent(head.header('traceparent'))
       const parentContext = parent === undefined ? context.active() : trace.setSpanContext(context.active(), parent)
       const name = match.kind === 'match' ? `${head.method} ${match.rule.name}` : head.method
-      const attributes = { 'http.request.method': head.method, 'url.path': head.path, 'server.address': head.host }
+      const attributes = requestAttributes(request)
       const span = tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, parentContext)
       const { traceId, spanId, traceFlags } = span.spanContext()
       return {
         traceId,
         headers: [['traceparent', `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`]],
         end(record: RequestRecord) {
-          span.setAttribute('http.response.status_code', record.status)
-          span.setAttribute('wishbone.response_flags', flagsOf(record))
-          span.setAttribute('wishbone.destination_service', destinationOf(record).service)
-          if (record.target !== undefined) span.setAttribute('network.peer.address', record.target.label)
-          if (record.tries > 1) span.setAttribute('http.request.resend_count', record.tries - 1)
-          if (record.status >= 500 || record.error !== undefined)
-            span.setStatus({ code: SpanStatusCode.ERROR, ...(record.error && { message: record.error.message }) })
+          if (span.isRecording()) {
+            span.setAttributes(responseAttributes(record))
+            const error = errorOf(record)
+            if (error !== undefined) {
+              span.setAttribute('error.type', error.type)
+              span.setStatus({ code: SpanStatusCode.ERROR, ...(error.message && { message: error.message }) })
+            }
+          }
           span.end()
         },
       }
@@ -59,7 +62,57 @@ export function startTracing({
   }
 }
 
-const form = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/
+/** Semantic conventions of HTTP server spans; the connection's other end is the client. */
+function requestAttributes({ head, connection, listener }: RequestContext): Attributes {
+  const userAgent = head.header('user-agent')
+  const [, port] = /:(\d+)$/.exec(head.authority) ?? []
+  return {
+    'http.request.method': head.method,
+    'url.scheme': connection.scheme,
+    'url.path': head.path,
+    ...(head.query === '' ? {} : { 'url.query': head.query }),
+    'server.address': head.host,
+    'server.port': port === undefined ? connection.port : Number(port),
+    'network.protocol.version': head.isHttp2 ? '2' : '1.1',
+    'network.peer.address': connection.clientIp,
+    'network.peer.port': connection.clientPort,
+    'client.address': connection.clientIp,
+    ...(userAgent === undefined ? {} : { 'user_agent.original': userAgent }),
+    ...(listener === undefined ? {} : { 'wishbone.listener': listener.name }),
+  }
+}
+
+function responseAttributes(record: RequestRecord): Attributes {
+  const { status, target, tries, grpcStatus } = record
+  const { service, workload, namespace } = destinationOf(record)
+  return {
+    // Without one the client went away before any answer.
+    ...(status === 0 ? {} : { 'http.response.status_code': status }),
+    ...(grpcStatus === undefined ? {} : { 'rpc.grpc.status_code': Number(grpcStatus) }),
+    'wishbone.response_flags': flagsOf(record),
+    'wishbone.destination.service': service,
+    ...(target === undefined
+      ? {}
+      : {
+          'wishbone.upstream.address': target.label,
+          'wishbone.upstream.workload': workload,
+          'wishbone.upstream.namespace': namespace,
+        }),
+    ...(tries > 1 ? { 'http.request.resend_count': tries - 1 } : {}),
+  }
+}
+
+/** gRPC statuses that a server answers for (OpenTelemetry: RPC conventions). */
+const grpcErrors = new Set(['2', '4', '12', '13', '14', '15'])
+
+/** What the span is marked with: a refusal that is the client's own fault is none. */
+function errorOf({ status, error, grpcStatus }: RequestRecord): { type: string; message?: string } | undefined {
+  if (status >= 500 || status === 0 || (error !== undefined && status < 400))
+    return error === undefined ? { type: String(status) } : { type: error.code, message: error.message }
+  return grpcStatus !== undefined && grpcErrors.has(grpcStatus) ? { type: grpcStatus } : undefined
+}
+
+const form = /^(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/
 
 /** W3C Trace Context §3.2. */
 function parseTraceparent(header: string | undefined) {
