@@ -1,5 +1,13 @@
 // The pods and addresses that the scenes have in common.
-import { type Cluster, isLeaving, isReady, type PodObject, until } from '@wishbone/testing/cluster'
+import {
+  type Cluster,
+  isLeaving,
+  isReady,
+  type Outcome,
+  type PodObject,
+  until,
+  type Wiretap,
+} from '@wishbone/testing/cluster'
 
 export const details = 'http://details.bookinfo:9080/details/0'
 export const reviews = 'http://reviews.bookinfo:9080/reviews/0'
@@ -23,6 +31,23 @@ export async function crossing(
     const client = clients.find((pod) => isReady(pod) && pod.spec.nodeName !== server.spec.nodeName)
     return client?.spec.nodeName ? { client, server, node: client.spec.nodeName } : undefined
   })
+}
+
+/** A call of details from `client`, and what of it could be read on the link of its node. */
+export async function tapped(
+  cluster: Cluster,
+  client: PodObject,
+  node: string,
+): Promise<{ readonly answer: Outcome; readonly seen: Wiretap }> {
+  let answer: Outcome = { ms: 0, error: 'not asked' }
+  const seen = await cluster.wiretap(node, {
+    seconds: 3,
+    find: ['GET /details/0', 'William Shakespeare'],
+    during: async () => {
+      answer = await cluster.toolbox(client, 'http', details)
+    },
+  })
+  return { answer, seen }
 }
 
 export function isEnrolled(pod: PodObject): boolean {

@@ -1,4 +1,5 @@
-// Listens on the node's uplink for some seconds and says what could be read there, as one line of JSON.
+// Listens on the node's uplink for some seconds, after a first line that says so, and then says what could be read there, as one
+// line of JSON.
 //   wiretap --seconds 3 [--find TEXT]... [--host IP] [--tls PORT]
 // Of all TCP, or of one host's; with --tls also whether the connections to that port are TLS.
 // Runs in the node's network namespace with CAP_NET_RAW.
@@ -82,6 +83,7 @@ function look(frame: Buffer): void {
 
 const name = uplink()
 const capture = capturePackets(undefined, name, look)
+process.stdout.write(`${JSON.stringify({ listening: name })}\n`)
 setTimeout(() => {
   capture.close()
   const seen = { interface: name, packets, tcpPorts, found, tls: flows.summary() }

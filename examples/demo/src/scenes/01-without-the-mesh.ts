@@ -1,5 +1,5 @@
 // Scene 1: without the mesh the application works, and its HTTP is readable on the link between the nodes.
-import { crossing, details } from '../cast.ts'
+import { crossing, tapped } from '../cast.ts'
 import { bookinfoEnrolled } from '../given.ts'
 import type { Scene } from '../scene.ts'
 
@@ -11,11 +11,8 @@ export const withoutTheMesh: Scene = {
     await bookinfoEnrolled(stage, false)
     const { client, node } = await crossing(cluster, 'app=details')
     doing(`listening on the link of node ${node} while a client there calls details on another node`)
-    const tap = cluster.wiretap(node, 2, ['GET /details/0', 'William Shakespeare'])
-    await new Promise((resolve) => setTimeout(resolve, 700))
-    const answer = await cluster.toolbox(client, 'http', details)
+    const { answer, seen } = await tapped(cluster, client, node)
     check('details answers 200', answer.status === 200, answer.status ?? answer.error)
-    const seen = await tap
     check('the request is readable on the link', (seen.found['GET /details/0'] ?? 0) > 0, seen.found)
     check(
       'so is the answer',

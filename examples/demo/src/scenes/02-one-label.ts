@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Cluster, LoadResult } from '@wishbone/testing/cluster'
 import { until } from '@wishbone/testing/cluster'
-import { allEnrolled, crossing, details, incarnations } from '../cast.ts'
+import { allEnrolled, crossing, incarnations, tapped } from '../cast.ts'
 import { bookinfoEnrolled } from '../given.ts'
 import type { Scene } from '../scene.ts'
 
@@ -47,10 +47,7 @@ export const oneLabel: Scene = {
     const enrolled = await allEnrolled(cluster, true)
     await delay(2_000)
 
-    const tap = cluster.wiretap(node, 2, ['GET /details/0', 'William Shakespeare'])
-    await delay(700)
-    const answer = await cluster.toolbox(client, 'http', details)
-    const seen = await tap
+    const { answer, seen } = await tapped(cluster, client, node)
     check('details still answers 200', answer.status === 200, answer.status ?? answer.error)
     const readable = Object.values(seen.found).reduce((sum, count) => sum + count, 0)
     check('nothing of it is readable on the link', readable === 0, seen.found)
@@ -74,15 +71,11 @@ export const oneLabel: Scene = {
     doing('kubectl label namespace bookinfo istio.io/dataplane-mode-')
     await label(cluster, null)
     await allEnrolled(cluster, false)
-    await delay(1_000)
-    const after = cluster.wiretap(node, 2, ['GET /details/0'])
-    await delay(700)
-    await cluster.toolbox(client, 'http', details)
-    check(
-      'without the label it is readable again',
-      ((await after).found['GET /details/0'] ?? 0) > 0,
-      (await after).found,
-    )
+    const after = await until('new connections to leave the mesh', async () => {
+      const { found } = (await tapped(cluster, client, node)).seen
+      return (found['GET /details/0'] ?? 0) > 0 && found
+    })
+    check('without the label it is readable again', true, after)
 
     const results = await load
     const failed = results.reduce((sum, result) => sum + result.failed, 0)

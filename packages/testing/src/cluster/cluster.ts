@@ -41,7 +41,12 @@ export interface Wiretap {
   }
 }
 
-export interface WiretapFilter {
+export interface WiretapOptions {
+  readonly seconds: number
+  /** Texts to look for. */
+  readonly find: readonly string[]
+  /** What is done while the wiretap listens. */
+  during(): Promise<unknown>
   /** Only packets from or to this IPv4 address. */
   readonly host?: string
   /** Judge the connections to this port. */
@@ -67,8 +72,8 @@ export interface Cluster {
   /** A toolbox client verb in a pod; its line of JSON. */
   toolbox<T = Outcome>(pod: PodObject, ...words: string[]): Promise<T>
   load(pod: PodObject, host: string, seconds: number, rate: number): Promise<LoadResult>
-  /** What can be read on a node's uplink. */
-  wiretap(node: string, seconds: number, find: readonly string[], filter?: WiretapFilter): Promise<Wiretap>
+  /** What can be read on a node's uplink while something is done; rejects with what `during` rejects with. */
+  wiretap(node: string, options: WiretapOptions): Promise<Wiretap>
 }
 
 export interface Outcome {
@@ -182,20 +187,30 @@ export function createCluster(client: KubeClient, outsideUrl: string): Cluster {
       const command = ['node', 'src/load.ts', host, '--seconds', String(seconds), '--rate', String(rate)]
       return lastLine<LoadResult>(await cluster.run(pod, command), `load in ${pod.metadata.name}`)
     },
-    async wiretap(node, seconds, find, filter = {}) {
+    async wiretap(node, { seconds, find, host, tlsPort, during }) {
       const taps = await cluster.pods('outside', 'app=wiretap')
       const tap = taps.find((pod) => pod.spec.nodeName === node)
       if (!tap) throw new Error(`no wiretap on ${node}`)
-      const command = [
-        'node',
-        'src/wiretap.ts',
-        '--seconds',
-        String(seconds),
-        ...find.flatMap((text) => ['--find', text]),
-        ...(filter.host === undefined ? [] : ['--host', filter.host]),
-        ...(filter.tlsPort === undefined ? [] : ['--tls', String(filter.tlsPort)]),
-      ]
-      return lastLine<Wiretap>(await cluster.run(tap, command), `wiretap on ${node}`)
+      const command = ['node', 'src/wiretap.ts', '--seconds', String(seconds)]
+      for (const text of find) command.push('--find', text)
+      if (host !== undefined) command.push('--host', host)
+      if (tlsPort !== undefined) command.push('--tls', String(tlsPort))
+      let stdout = ''
+      let done: Promise<unknown> | undefined
+      const result = await exec(client, {
+        namespace: 'outside',
+        pod: tap.metadata.name,
+        command,
+        onStdout: (chunk) => {
+          stdout += chunk.toString('utf8')
+          if (!stdout.includes('\n') || done) return
+          done = during()
+          // Awaited below.
+          done.catch(() => {})
+        },
+      })
+      await done
+      return lastLine<Wiretap>({ ...result, stdout }, `wiretap on ${node}`)
     },
   }
   return cluster

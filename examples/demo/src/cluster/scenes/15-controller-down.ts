@@ -1,0 +1,83 @@
+// Scene 15: without a controller, under load: nothing fails, and what needs a new certificate waits instead of going plain.
+import { setTimeout as delay } from 'node:timers/promises'
+import { type LoadResult, type Outcome, until } from '@wishbone/testing/cluster'
+import type { Scene } from '../../scene.ts'
+import { rolledOut, system } from '../rollout.ts'
+import { openShop } from '../shop.ts'
+
+const namespace = 'e2e-down'
+const controller = 'wishbone-controller'
+
+/** A pod with an identity of which no ztunnel has a certificate yet. */
+const newcomer = `apiVersion: v1
+kind: ServiceAccount
+metadata: { name: newcomer, namespace: ${namespace} }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: newcomer, namespace: ${namespace}, labels: { app: newcomer } }
+spec:
+  serviceAccountName: newcomer
+  containers: [{ name: client, image: wishbone/toolbox:0.1.0, command: [node, src/idle.ts] }]
+`
+
+function failures(results: readonly LoadResult[]): string {
+  const kinds = results.flatMap((result) => Object.entries(result.counts))
+  return kinds
+    .filter(([, count]) => count.ok < count.asked)
+    .map(([kind, count]) => `${kind} ${count.ok}/${count.asked}: ${count.reasons.slice(0, 2).join('; ')}`)
+    .join(', ')
+}
+
+export const controllerAway: Scene = {
+  number: 15,
+  title: 'All controllers away under load: nothing fails, nothing goes plain',
+  async play({ cluster, doing, check }) {
+    await using shop = await openShop(cluster, namespace)
+    const { spec } = (await cluster.get('deployments', system, controller)) as unknown as { spec: { replicas: number } }
+    const replicas = Math.max(spec.replicas, 1)
+    const scale = async (count: number): Promise<void> => {
+      doing(`kubectl -n ${system} scale deployment ${controller} --replicas=${count}`)
+      await cluster.patch('deployments', system, controller, { spec: { replicas: count } })
+    }
+    let back = false
+    await using _back = { [Symbol.asyncDispose]: async () => void (back || (await scale(replicas))) }
+    doing('40 s of load from both nodes')
+    const load = Promise.all(shop.clients.map((pod) => cluster.load(pod, 'server', 40, 50)))
+    load.catch(() => {})
+    await delay(3_000)
+    await scale(0)
+    await until(
+      'the controllers to be gone',
+      async () => (await cluster.pods(system, `app=${controller}`)).length === 0,
+    )
+    doing('a pod with a new identity is made while nobody can give it a certificate')
+    await cluster.apply(newcomer)
+    await delay(8_000)
+    const [pod] = await cluster.pods(namespace, 'app=newcomer')
+    const running = pod?.status?.phase === 'Running'
+    const ask = (): Promise<Outcome> =>
+      cluster.toolbox(pod!, 'http', `http://server.${namespace}:8080/`, '--timeout', '3000')
+    const early = running ? await ask() : undefined
+    check(
+      'it is not served, and not in plain text',
+      early?.status !== 200,
+      early ? (early.status ?? early.error) : 'it waits for its start',
+    )
+    await scale(replicas)
+    back = true
+    await rolledOut(cluster, 'deployments', system, controller)
+    await until(
+      'the new pod to be served',
+      async () => {
+        const answer = await ask()
+        return answer.status === 200 || Promise.reject(new Error(String(answer.error ?? answer.status)))
+      },
+      120_000,
+    )
+    const results = await load
+    const failed = results.reduce((sum, result) => sum + result.failed, 0)
+    const asked = results.flatMap((result) => Object.values(result.counts)).reduce((sum, { asked }) => sum + asked, 0)
+    check(`none of ${asked} requests failed meanwhile`, failed === 0, failures(results) || 'all answered')
+  },
+}
