@@ -1,10 +1,12 @@
 // Reads what a Go test binary prints with -test.v=test2json: which test is at work, what it logs, how it ends. Pure.
 
 export type TestEvent =
+  /** Runs, for the first time or again after it waited for its turn. */
+  | { readonly kind: 'start'; readonly test: string }
   | { readonly kind: 'log'; readonly test: string; readonly text: string }
   /** `text`: what the test said as its error, maybe several lines. */
   | { readonly kind: 'error'; readonly test: string; readonly text: string }
-  | { readonly kind: 'end'; readonly test: string; readonly result: Result; readonly seconds: number }
+  | { readonly kind: 'end'; readonly test: string; readonly result: Result }
 
 export type Result = 'passed' | 'failed' | 'skipped'
 
@@ -24,8 +26,10 @@ export function createReader(onEvent: (event: TestEvent) => void): (line: string
   const errors = new Map<string, string[]>()
   const readFrame = (words: readonly string[]): void => {
     test = words[2] ?? test
-    const result = words[0] === '---' ? results[(words[1] ?? '').replace(':', '')] : undefined
-    if (result) onEvent({ kind: 'end', test, result, seconds: Number.parseFloat((words[3] ?? '').slice(1)) })
+    const [kind, word = ''] = words
+    if (kind === '===' && (word === 'RUN' || word === 'CONT')) onEvent({ kind: 'start', test })
+    const result = kind === '---' ? results[word.replace(':', '')] : undefined
+    if (result) onEvent({ kind: 'end', test, result })
   }
   return (line) => {
     if (line.startsWith(framing)) {

@@ -8,7 +8,6 @@ import { createReader, type Result, type TestEvent } from './output.ts'
 export interface Ended {
   readonly test: string
   readonly result: Result
-  readonly seconds: number
 }
 
 export interface RunOptions {
@@ -35,11 +34,17 @@ export async function runSuite(
   const ended: Ended[] = []
   /** What each failing test said, ready to be printed. */
   const complaints = new Map<string, string[]>()
+  /** By our clock: Go's leaves out the time of parallel parts. */
+  const startedMs = new Map<string, number>()
   /** The last words of each test and part of one. */
   const words = new Map<string, string[]>()
   const onEvent = (event: TestEvent): void => {
     const [top, test, ...below] = event.test.split('/')
     if (top !== root) return
+    if (event.kind === 'start') {
+      startedMs.set(event.test, performance.now())
+      return
+    }
     if (event.kind === 'log') {
       if (event.text.trim() !== '') keep(words, event.test, event.text, shownWords)
       return
@@ -55,9 +60,10 @@ export async function runSuite(
     words.delete(event.test)
     if (below.length > 0) return
     if (test !== undefined) {
-      ended.push({ test, result: event.result, seconds: event.seconds })
+      const seconds = (performance.now() - (startedMs.get(event.test) ?? Number.NaN)) / 1000
+      ended.push({ test, result: event.result })
       if (event.result === 'skipped' && options.ignored(test)) return
-      print(`${event.result.padEnd(8)}${test.padEnd(64)}${event.seconds.toFixed(1).padStart(7)} s`)
+      print(`${event.result.padEnd(8)}${test.padEnd(64)}${seconds.toFixed(1).padStart(7)} s`)
     }
     for (const text of complaints.get(owner) ?? []) print(indented(text))
   }
