@@ -26,6 +26,7 @@ const schemas = {
   [typeUrls.route]: l7.RouteSchema,
   [typeUrls.tcpRoute]: l7.TcpRouteSchema,
   [typeUrls.certificate]: l7.CertificateSchema,
+  [typeUrls.udpRoute]: l7.UdpRouteSchema,
   [typeUrls.requestPolicy]: l7.RequestPolicySchema,
 } as const
 const registry = createRegistry(...Object.values(schemas), AnySchema)

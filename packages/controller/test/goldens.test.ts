@@ -103,7 +103,7 @@ describe('for every golden input', () => {
       }),
       { numRuns: 1000 },
     )
-  })
+  }, 60_000)
 
   test('an object without a spec breaks no other', () => {
     for (const { snapshot } of goldens) {

@@ -19,6 +19,7 @@ export function emptyMesh(parts: {
       authorizations: nothing,
       routes: nothing,
       tcpRoutes: nothing,
+      udpRoutes: nothing,
       certificates: nothing,
     }
     scopes.set(key, { namespace, gateway, serviceAccount: gateway, listeners: new Set([key]), ...names })
@@ -34,6 +35,7 @@ export function emptyMesh(parts: {
     listeners: new Map(parts.listeners.map((name) => [name, create(l7.ListenerSchema, { name })])),
     routes: none,
     tcpRoutes: none,
+    udpRoutes: none,
     certificates: none,
     scopes,
   }

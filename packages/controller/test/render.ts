@@ -15,6 +15,7 @@ export const sections = [
   'listeners',
   'routes',
   'tcpRoutes',
+  'udpRoutes',
   'certificates',
   'scopes',
   'infra',
@@ -81,6 +82,8 @@ function renderMessages(
       return json(l7.RouteSchema, mesh.routes)
     case 'tcpRoutes':
       return json(l7.TcpRouteSchema, mesh.tcpRoutes)
+    case 'udpRoutes':
+      return json(l7.UdpRouteSchema, mesh.udpRoutes)
     case 'certificates':
       return [...mesh.certificates.keys()]
   }
@@ -121,6 +124,15 @@ function renderStatus(status: StatusOf): unknown {
           supportedKinds: supportedKinds.map(({ kind }) => kind),
           conditions: conditions.map(renderCondition),
         },
+      ]),
+    )
+  }
+  if (status.attachedListenerSets) output['attachedListenerSets'] = status.attachedListenerSets
+  if (status.ancestors) {
+    output['ancestors'] = Object.fromEntries(
+      status.ancestors.map(({ ancestorRef: { kind, namespace, name }, conditions }) => [
+        `${kind} ${namespace}/${name}`,
+        conditions.map(renderCondition),
       ]),
     )
   }

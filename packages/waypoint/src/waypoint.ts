@@ -116,7 +116,7 @@ export class Waypoint {
     const dial = createDialler({
       openTunnel: openTunnelOf(options, pool),
       connectTimeoutMs,
-      clientPair: (name) => certificates.clientPair(name),
+      clientPair: () => certificates.clientPair(table().backendClientCertificate),
     })
     const forwarder = new Forwarder(dial, now)
     const authorizer = new Authorizer(state, store)

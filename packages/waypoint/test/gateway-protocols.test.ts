@@ -35,7 +35,8 @@ function listener(
   at: { hostname?: string; port: number; protocol: l7.Protocol; tls?: Tls },
 ): readonly [string, l7.Listener] {
   const bound = { case: 'gateway' as const, value: { port: at.port, hostname: at.hostname ?? '' } }
-  const init = { name, protocol: at.protocol, bound, ...(at.tls ? { tls: at.tls } : {}) }
+  const backendClientCertificate = 'shop/client'
+  const init = { name, protocol: at.protocol, bound, backendClientCertificate, ...(at.tls ? { tls: at.tls } : {}) }
   return [name, create(l7.ListenerSchema, init)]
 }
 
@@ -99,7 +100,6 @@ beforeAll(async () => {
   const backendTls = create(l7.BackendTlsSchema, {
     hostname: 'mutual.internal',
     caPem: root.certPem,
-    clientCertificate: 'shop/client',
   })
   const mutual443 = { namespace: 'shop', hostname: hostname('mutual'), port: 80, tls: backendTls }
   world.store.apply(

@@ -20,6 +20,7 @@ export function encode(mesh: Mesh): ResourceSet {
         [typeUrls.listener, scope.listeners],
         [typeUrls.route, scope.routes],
         [typeUrls.tcpRoute, scope.tcpRoutes],
+        [typeUrls.udpRoute, scope.udpRoutes],
         [typeUrls.certificate, scope.certificates],
       ]),
     })
@@ -35,6 +36,7 @@ export function encode(mesh: Mesh): ResourceSet {
     [typeUrls.listener, encodeAll(l7.ListenerSchema, mesh.listeners)],
     [typeUrls.route, encodeAll(l7.RouteSchema, mesh.routes)],
     [typeUrls.tcpRoute, encodeAll(l7.TcpRouteSchema, mesh.tcpRoutes)],
+    [typeUrls.udpRoute, encodeAll(l7.UdpRouteSchema, mesh.udpRoutes)],
     [typeUrls.certificate, encodeAll(l7.CertificateSchema, mesh.certificates)],
   ])
   return { ztunnel, gateway, scopes }

@@ -16,6 +16,7 @@ export interface Mesh {
   readonly listeners: ReadonlyMap<string, l7.Listener>
   readonly routes: ReadonlyMap<string, l7.Route>
   readonly tcpRoutes: ReadonlyMap<string, l7.TcpRoute>
+  readonly udpRoutes: ReadonlyMap<string, l7.UdpRoute>
   readonly certificates: ReadonlyMap<string, l7.Certificate>
   /** What each waypoint and gateway may see; by `<namespace>/<gateway>`. */
   readonly scopes: ReadonlyMap<string, Scope>
@@ -33,5 +34,6 @@ export interface Scope {
   readonly listeners: ReadonlySet<string>
   readonly routes: ReadonlySet<string>
   readonly tcpRoutes: ReadonlySet<string>
+  readonly udpRoutes: ReadonlySet<string>
   readonly certificates: ReadonlySet<string>
 }

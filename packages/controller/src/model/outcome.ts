@@ -34,6 +34,12 @@ export interface ParentStatus {
   readonly conditions: readonly Condition[]
 }
 
+export interface AncestorStatus {
+  readonly ancestorRef: ParentReference
+  readonly controllerName: string
+  readonly conditions: readonly Condition[]
+}
+
 export interface ListenerStatus {
   readonly name: string
   readonly attachedRoutes: number
@@ -56,6 +62,10 @@ export interface StatusOf extends ObjectReference {
   readonly listeners?: readonly ListenerStatus[]
   readonly addresses?: readonly { readonly type: string; readonly value: string }[]
   readonly supportedFeatures?: readonly { readonly name: string }[]
+  /** Of a Gateway. */
+  readonly attachedListenerSets?: number
+  /** Of a policy; like parents, entries of our controllers in an atomic list. */
+  readonly ancestors?: readonly AncestorStatus[]
 }
 
 export interface Translation {

@@ -2,6 +2,7 @@
 // moment. Deep-frozen by the store; a translation never mutates or keeps it.
 import type {
   AuthorizationPolicy,
+  BackendTLSPolicy,
   ConfigMap,
   Deployment,
   EndpointSlice,
@@ -10,6 +11,7 @@ import type {
   GatewayClass,
   GRPCRoute,
   HTTPRoute,
+  ListenerSet,
   Namespace,
   Node,
   PeerAuthentication,
@@ -20,6 +22,7 @@ import type {
   ServiceAccount,
   TCPRoute,
   TLSRoute,
+  UDPRoute,
 } from '../kinds/index.ts'
 
 export interface Snapshot {
@@ -29,6 +32,9 @@ export interface Snapshot {
   readonly grpcRoutes: readonly GRPCRoute[]
   readonly tcpRoutes: readonly TCPRoute[]
   readonly tlsRoutes: readonly TLSRoute[]
+  readonly udpRoutes: readonly UDPRoute[]
+  readonly listenerSets: readonly ListenerSet[]
+  readonly backendTlsPolicies: readonly BackendTLSPolicy[]
   readonly referenceGrants: readonly ReferenceGrant[]
   readonly services: readonly Service[]
   readonly endpointSlices: readonly EndpointSlice[]
@@ -37,7 +43,6 @@ export interface Snapshot {
   readonly serviceAccounts: readonly ServiceAccount[]
   readonly nodes: readonly Node[]
   readonly secrets: readonly Secret[]
-  /** Only the system namespace's need be here; the root certificate's copies are written, not read. */
   readonly configMaps: readonly ConfigMap[]
   readonly authorizationPolicies: readonly AuthorizationPolicy[]
   readonly peerAuthentications: readonly PeerAuthentication[]
@@ -57,6 +62,9 @@ export const emptySnapshot: Snapshot = {
   grpcRoutes: [],
   tcpRoutes: [],
   tlsRoutes: [],
+  udpRoutes: [],
+  listenerSets: [],
+  backendTlsPolicies: [],
   referenceGrants: [],
   services: [],
   endpointSlices: [],

@@ -3,15 +3,17 @@
 import { stableJson } from '@wishbone/core/result'
 import type { KubeObject } from '@wishbone/runtime/kube'
 import type { Condition } from '../kinds/index.ts'
-import type { ListenerStatus, ParentStatus, StatusOf } from '../model/index.ts'
+import type { AncestorStatus, ListenerStatus, ParentReference, ParentStatus, StatusOf } from '../model/index.ts'
 
 /** The members of `status` that both sides know. Whatever else is there is not touched. */
 interface LiveStatus {
   readonly conditions?: readonly Condition[]
   readonly parents?: readonly ParentStatus[]
+  readonly ancestors?: readonly AncestorStatus[]
   readonly listeners?: readonly ListenerStatus[]
   readonly addresses?: unknown
   readonly supportedFeatures?: unknown
+  readonly attachedListenerSets?: number
 }
 
 /**
@@ -60,6 +62,10 @@ function mergeMaps(live: LiveStatus, wanted: StatusOf, now: string): MergedStatu
     status[member] = wanted[member]
     equal &&= same(live[member] ?? [], wanted[member])
   }
+  if (wanted.attachedListenerSets !== undefined) {
+    status['attachedListenerSets'] = wanted.attachedListenerSets
+    equal &&= (live.attachedListenerSets ?? 0) === wanted.attachedListenerSets
+  }
   return { how: 'apply', status, equal }
 }
 
@@ -70,20 +76,12 @@ function mergeAtomic(live: LiveStatus, wanted: StatusOf, now: string): MergedSta
     status['conditions'] = inPlace(live.conditions ?? [], ours, (a, b) => a.type === b.type)
   }
   if (wanted.parents !== undefined) {
-    const controllers = new Set([
-      ...(wanted.parentControllers ?? []),
-      ...wanted.parents.map((one) => one.controllerName),
-    ])
-    const isSame = (one: ParentStatus, other: ParentStatus): boolean =>
-      one.controllerName === other.controllerName && same(one.parentRef, other.parentRef)
-    const ours = wanted.parents.map((parent) => {
-      const before = live.parents?.find((one) => isSame(one, parent))
-      return { ...parent, conditions: timed(parent.conditions, before?.conditions, now) }
-    })
-    const kept = (live.parents ?? []).filter(
-      (one) => !controllers.has(one.controllerName) || ours.some((other) => isSame(one, other)),
-    )
-    status['parents'] = inPlace(kept, ours, isSame)
+    const refOf = (one: ParentStatus) => one.parentRef
+    status['parents'] = mergeEntries(live.parents ?? [], wanted.parents, refOf, wanted.parentControllers, now)
+  }
+  if (wanted.ancestors !== undefined) {
+    const refOf = (one: AncestorStatus) => one.ancestorRef
+    status['ancestors'] = mergeEntries(live.ancestors ?? [], wanted.ancestors, refOf, wanted.parentControllers, now)
   }
   for (const member of ['listeners', 'addresses', 'supportedFeatures'] as const)
     if (wanted[member] !== undefined) status[member] = wanted[member]
@@ -92,6 +90,25 @@ function mergeAtomic(live: LiveStatus, wanted: StatusOf, now: string): MergedSta
     same(unordered(known[member] ?? []), unordered(value)),
   )
   return { how: 'patch', status, equal }
+}
+
+/** The entries of other controllers as they are, and ours: those of `controllers` that are no longer wanted go. */
+function mergeEntries<T extends Pick<ParentStatus, 'controllerName' | 'conditions'>>(
+  live: readonly T[],
+  wanted: readonly T[],
+  refOf: (one: T) => ParentReference,
+  controllers: readonly string[] = [],
+  now: string,
+): readonly T[] {
+  const own = new Set([...controllers, ...wanted.map((one) => one.controllerName)])
+  const isSame = (one: T, other: T): boolean =>
+    one.controllerName === other.controllerName && same(refOf(one), refOf(other))
+  const ours = wanted.map((entry) => {
+    const before = live.find((one) => isSame(one, entry))
+    return { ...entry, conditions: timed(entry.conditions, before?.conditions, now) }
+  })
+  const kept = live.filter((one) => !own.has(one.controllerName) || ours.some((other) => isSame(one, other)))
+  return inPlace(kept, ours, isSame)
 }
 
 /** `live` with `wanted` in the places of those that they are the same as, the rest of them at the end. */

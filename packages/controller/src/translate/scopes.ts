@@ -2,7 +2,7 @@
 // only what those can lead to.
 import type { security } from '@wishbone/proto'
 import type { Scope } from '../model/index.ts'
-import type { TranslatedGateway } from './gateways/gateways.ts'
+import { everyListener, type TranslatedGateway } from './gateways/gateways.ts'
 import { infraName } from './infra/names.ts'
 import type { TranslatedRoute } from './routes/routes.ts'
 import type { MeshService } from './services/services.ts'
@@ -25,6 +25,7 @@ export interface Reach {
   readonly listeners: ReadonlySet<string>
   readonly routes: ReadonlySet<string>
   readonly tcpRoutes: ReadonlySet<string>
+  readonly udpRoutes: ReadonlySet<string>
   readonly certificates: ReadonlySet<string>
   /** Resource names of Services that traffic may go to. */
   readonly services: ReadonlySet<string>
@@ -41,8 +42,10 @@ export function reachOf(input: ScopeInput): ReadonlyMap<string, Reach> {
   const reach = new Map<string, Reach>()
   for (const gateway of input.gateways.values()) {
     const listeners = new Set(input.listeners.ofGateway.get(gateway.key) ?? [])
-    const own = input.routes.filter(({ routes, tcpRoutes }) =>
-      [...routes, ...tcpRoutes].some((message) => message.parents.some((parent) => listeners.has(parent.listener))),
+    const own = input.routes.filter(({ routes, tcpRoutes, udpRoutes }) =>
+      [...routes, ...tcpRoutes, ...udpRoutes].some((message) =>
+        message.parents.some((parent) => listeners.has(parent.listener)),
+      ),
     )
     const attached = (message: { readonly parents: readonly { readonly listener: string }[] }) =>
       message.parents.some((parent) => listeners.has(parent.listener))
@@ -54,12 +57,14 @@ export function reachOf(input: ScopeInput): ReadonlyMap<string, Reach> {
       gateway,
       listeners,
       routes: new Set(own.flatMap(({ routes }) => routes.filter(attached).map(({ name }) => name))),
+      udpRoutes: new Set(own.flatMap(({ udpRoutes }) => udpRoutes.filter(attached).map(({ name }) => name))),
       tcpRoutes: new Set(own.flatMap(({ tcpRoutes }) => tcpRoutes.filter(attached).map(({ name }) => name))),
-      certificates: new Set(
-        gateway.listeners
-          .flatMap((listener) => (listeners.has(listener.name) ? listener.certificates : []))
+      certificates: new Set([
+        ...everyListener(gateway)
+          .flatMap((listener) => (listeners.has(listener.name) ? (listener.tls?.certificates ?? []) : []))
           .map((c) => c.name),
-      ),
+        ...(gateway.backendCertificate && listeners.size > 0 ? [gateway.backendCertificate.name] : []),
+      ]),
       services,
       workloads,
       way: wayOf(input, gateway, services, byName, members),
@@ -139,6 +144,7 @@ export function scopesOf(
       listeners: found.listeners,
       routes: found.routes,
       tcpRoutes: found.tcpRoutes,
+      udpRoutes: found.udpRoutes,
       certificates: found.certificates,
     })
   }

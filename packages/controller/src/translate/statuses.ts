@@ -3,8 +3,9 @@ import type { AuthorizationPolicy, Condition, KubeObject } from '../kinds/index.
 import type { StatusOf } from '../model/index.ts'
 import { condition, generationOf, no, type Verdict, yes } from './conditions.ts'
 import type { TranslatedGateway } from './gateways/gateways.ts'
-import { brokenGatewayStatus, gatewayClassStatuses, gatewayStatus } from './gateways/status.ts'
+import { brokenGatewayStatus, gatewayClassStatuses, gatewayStatus, listenerSetStatus } from './gateways/status.ts'
 import { conditionTypes, meshController } from './names.ts'
+import { type BackendTlsPolicies, backendTlsStatus } from './policies/backend-tls.ts'
 import type { Policies } from './policies/policies.ts'
 import { hasTargetRefs, type PolicyTarget } from './policies/targets.ts'
 import type { RouteObject, TranslatedRoute } from './routes/routes.ts'
@@ -19,15 +20,21 @@ export interface StatusInput {
   readonly services: ReadonlyMap<string, MeshService>
   readonly bindings: Bindings
   readonly policies: Policies
+  readonly backendTls: BackendTlsPolicies
 }
 
 export function statusesOf(world: World, input: StatusInput): readonly StatusOf[] {
   const statuses: StatusOf[] = [...gatewayClassStatuses(world)]
-  for (const gateway of input.gateways.values()) statuses.push(gatewayStatus(gateway, input.routes))
+  for (const gateway of input.gateways.values()) {
+    statuses.push(gatewayStatus(gateway, input.routes))
+    for (const set of gateway.listenerSets) statuses.push(listenerSetStatus(gateway, set, input.routes))
+  }
   for (const route of input.routes) {
     const status = routeStatus(route, input.bindings)
     if (status) statuses.push(status)
   }
+  for (const policy of input.backendTls.policies)
+    statuses.push(backendTlsStatus(policy, input.gateways, input.routes, input.services))
   const targets = new Map(input.policies.targeted.map((targeted) => [targeted.policy, targeted.targets]))
   for (const [policy, verdict] of input.policies.verdicts) {
     const missing = verdict.status === 'True' ? unenforced(targets.get(policy) ?? [], input) : undefined
@@ -94,6 +101,7 @@ function problemStatus({ object, message }: Problem): StatusOf | undefined {
     case 'GRPCRoute':
     case 'TCPRoute':
     case 'TLSRoute':
+    case 'UDPRoute':
       return brokenRouteStatus(object as RouteObject, verdict)
     case 'Service':
       return { ...referenceTo(object), conditions: [condition(object, conditionTypes.translated, verdict)] }

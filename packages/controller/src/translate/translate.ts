@@ -2,9 +2,10 @@
 // clock, a file or the previous result.
 import type { l7 } from '@wishbone/proto'
 import type { Settings, Snapshot, Translation } from '../model/index.ts'
-import { type TranslatedGateway, translateGateways } from './gateways/gateways.ts'
+import { everyListener, type TranslatedGateway, translateGateways } from './gateways/gateways.ts'
 import { infraOf } from './infra/infra.ts'
 import { enforcedOn, finishServices, finishWorkloads } from './mesh.ts'
+import { translateBackendTlsPolicies } from './policies/backend-tls.ts'
 import { onlyThroughWaypoint } from './policies/only-waypoint.ts'
 import { type TargetedPolicy, translatePolicies, ztunnelView } from './policies/policies.ts'
 import { namedServices } from './routes/named.ts'
@@ -33,7 +34,8 @@ export function translate(snapshot: Snapshot, settings: Settings): Translation {
   const automatic = automaticWaypoints(world, services, named)
   const bindings = bind(world, waypoints, services, workloads, named)
   const policies = translatePolicies(world, workloads)
-  const routes = translateRoutes(world, { gateways, services })
+  const backendTls = translateBackendTlsPolicies(world)
+  const routes = translateRoutes(world, { gateways, services }, backendTls)
   const listeners = buildListeners({ services, workloads, gateways, bindings, routes, policies: policies.targeted })
 
   const reach = reachOf({ gateways, services, workloads, bindings, routes, listeners })
@@ -53,8 +55,12 @@ export function translate(snapshot: Snapshot, settings: Settings): Translation {
     listeners: listeners.messages,
     routes: byName(routes.flatMap((route) => route.routes)),
     tcpRoutes: byName(routes.flatMap((route) => route.tcpRoutes)),
+    udpRoutes: byName(routes.flatMap((route) => route.udpRoutes)),
     certificates: byName<l7.Certificate>(
-      [...gateways.values()].flatMap((gateway) => gateway.listeners.flatMap(({ certificates }) => certificates)),
+      [...gateways.values()].flatMap((gateway) => [
+        ...everyListener(gateway).flatMap(({ tls }) => tls?.certificates ?? []),
+        ...(gateway.backendCertificate ? [gateway.backendCertificate] : []),
+      ]),
     ),
     scopes: scopesOf(reach, listeners, waypointAuthorizations, enforcedOn(policies, workloads, own)),
   }
@@ -66,7 +72,7 @@ export function translate(snapshot: Snapshot, settings: Settings): Translation {
   return {
     mesh,
     infra: [...infraOf(world, gateways, ending), ...automatic.desired],
-    statuses: statusesOf(world, { gateways, routes, services, bindings, policies }),
+    statuses: statusesOf(world, { gateways, routes, services, bindings, policies, backendTls }),
     ...(automatic.recheckAtUnixMs === undefined ? {} : { recheckAtUnixMs: automatic.recheckAtUnixMs }),
   }
 }

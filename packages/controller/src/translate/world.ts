@@ -1,6 +1,7 @@
 // The snapshot, indexed and in one order: sorted by namespace and name, so that no result can
 // depend on the order in which the API server listed the objects.
 import type {
+  ConfigMap,
   EndpointSlice,
   FaultInjection,
   KubeObject,
@@ -31,6 +32,7 @@ export interface World {
   /** By name. */
   readonly nodes: ReadonlyMap<string, Node>
   readonly secrets: ReadonlyMap<string, Secret>
+  readonly configMaps: ReadonlyMap<string, ConfigMap>
   readonly faults: ReadonlyMap<string, FaultInjection>
   /** By the namespace that they are in, the target's. */
   readonly grantsIn: ReadonlyMap<string, readonly ReferenceGrant[]>
@@ -76,6 +78,7 @@ export function indexSnapshot(input: Snapshot, settings: Settings): World {
     ),
     nodes: new Map(snapshot.nodes.map((n) => [n.metadata.name, n])),
     secrets: byKey(snapshot.secrets),
+    configMaps: byKey(snapshot.configMaps),
     faults: byKey(snapshot.faultInjections),
     grantsIn: Map.groupBy(snapshot.referenceGrants, (grant) => grant.metadata.namespace ?? ''),
     classes,
@@ -129,6 +132,9 @@ const needSpec = new Set([
   'grpcRoutes',
   'tcpRoutes',
   'tlsRoutes',
+  'udpRoutes',
+  'listenerSets',
+  'backendTlsPolicies',
   'referenceGrants',
   'services',
   'pods',

@@ -34,7 +34,10 @@ export function compile(resources: WaypointResources): RouteTable {
   }
   const udpPorts = buildUdpPorts(listeners, resources.udpRoutes)
   const ports = buildPorts([...listeners.values()], (resource, reason) => problems.push({ resource, reason }))
-  return { listeners, services, workloads, ports, udpPorts, problems }
+  const [backendClientCertificate = ''] = [...resources.listeners.values()]
+    .map((listener) => listener.backendClientCertificate)
+    .filter((name) => name !== '')
+  return { listeners, services, workloads, ports, udpPorts, backendClientCertificate, problems }
 }
 
 function attach(

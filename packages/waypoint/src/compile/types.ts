@@ -24,8 +24,10 @@ export interface RouteTable {
   readonly workloads: ReadonlyMap<string, ListenerTable>
   /** Of a gateway; TCP. */
   readonly ports: ReadonlyMap<number, PortTable>
-  /** Of a gateway; UDP. Null: no route, what arrives is dropped. */
+  /** Of a gateway; UDP. */
   readonly udpPorts: ReadonlyMap<number, UdpPortTable>
+  /** Name of the Certificate resource to show to backends that are spoken to with TLS; "": none. */
+  readonly backendClientCertificate: string
   /** What could not be used and why; the rest is in force. */
   readonly problems: readonly { readonly resource: string; readonly reason: string }[]
 }
@@ -132,8 +134,8 @@ export interface UpstreamTls {
   readonly caPem: string
   readonly systemCa: boolean
   readonly subjectAltNames: readonly string[]
-  /** Name of the Certificate resource to show; "": none. */
-  readonly clientCertificate: string
+  /** Not "": nothing may be sent, for this reason. */
+  readonly invalid: string
 }
 
 /** Where requests can go. */

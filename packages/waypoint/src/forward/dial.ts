@@ -19,21 +19,15 @@ export type Dialler = (
 export interface DiallerOptions {
   readonly openTunnel: OpenTunnel
   readonly connectTimeoutMs: number
-  /** The certificate to show to backends, by its resource's name; undefined: it is not there. */
-  readonly clientPair: (name: string) => { readonly cert: string; readonly key: string } | undefined
+  /** The certificate to show to backends; undefined: none. @throws MeshError when it has not arrived */
+  readonly clientPair: () => { readonly cert: string; readonly key: string } | undefined
 }
 
 /** The dialler rejects with a MeshError that names the target. */
 export function createDialler({ openTunnel, connectTimeoutMs, clientPair }: DiallerOptions): Dialler {
-  const pairFor = ({ clientCertificate, hostname }: UpstreamTls) => {
-    if (clientCertificate === '') return {}
-    const pair = clientPair(clientCertificate)
-    if (pair !== undefined) return pair
-    throw new MeshError('tls-failure', `the certificate ${clientCertificate} to show to ${hostname} has not arrived`, {
-      at: 'upstream',
-    })
-  }
   return async (target, alpn, headers = {}) => {
+    if (target.tls !== undefined && target.tls.invalid !== '')
+      throw new MeshError('tls-failure', `TLS with ${target.label}: ${target.tls.invalid}`, { at: 'upstream' })
     const stream =
       target.tunnel === null
         ? await connectTcp(target, { timeoutMs: connectTimeoutMs })
@@ -41,7 +35,7 @@ export function createDialler({ openTunnel, connectTimeoutMs, clientPair }: Dial
     // Whoever takes the stream listens too; an error in between must not end the process.
     stream.on('error', () => {})
     if (target.tls === undefined) return stream
-    return secure(stream, target, target.tls, { alpn, timeoutMs: connectTimeoutMs, ...pairFor(target.tls) })
+    return secure(stream, target, target.tls, { alpn, timeoutMs: connectTimeoutMs, ...clientPair() })
   }
 }
 

@@ -78,7 +78,9 @@ export class Endpoints {
   #entries(upstream: Upstream & { kind: 'service' }, endpoints: readonly Endpoint[]) {
     const service = this.#options.state.serviceByName(upstream.service)
     if (service === undefined) return []
-    const { tls, port } = upstream
+    const { port } = upstream
+    // BackendTLSPolicy is about gateways (GEP-1897): a client in the mesh that wants TLS speaks it itself.
+    const tls = this.#options.throughWaypoints() ? upstream.tls : undefined
     const protocol = protocolOf(service, upstream)
     const through = this.#options.throughWaypoints() && service.ingressUseWaypoint && service.waypoint !== undefined
     if (through) return this.#waypointEntries(service, port, protocol, tls)
@@ -142,7 +144,7 @@ export class Endpoints {
     const tunnel = isTunnelled ? { authority: label, expectedIdentities: [formatSpiffe(identityOf(workload))] } : null
     const { tls } = context
     return {
-      key: `${workload.uid}|${label}|${tunnel === null ? 'tcp' : tunnel.expectedIdentities[0]}|${tls === undefined ? '' : JSON.stringify([tls.hostname, tls.caPem, tls.systemCa, tls.subjectAltNames, tls.clientCertificate])}`,
+      key: `${workload.uid}|${label}|${tunnel === null ? 'tcp' : tunnel.expectedIdentities[0]}|${tls === undefined ? '' : JSON.stringify([tls.hostname, tls.caPem, tls.systemCa, tls.subjectAltNames, tls.invalid])}`,
       host,
       port: tunnel === null ? port : this.#options.tunnelPort,
       tunnel,

@@ -78,7 +78,9 @@ export class Passthrough {
     const backend = chooseBackend(backends, random)
     if (backend === undefined) throw new MeshError('invalid-backend', `${listener.name} has no backend`)
     if (backend.kind === 'invalid') throw new MeshError('invalid-backend', `${backend.reason}: ${backend.message}`)
-    const [target, upstream] = await this.#connect(backend, connection)
+    // What is passed through undecrypted has its TLS already.
+    const encrypted = listener.bound.kind === 'gateway' && listener.protocol === 'tls' && listener.tls === null
+    const [target, upstream] = await this.#connect(backend, connection, encrypted)
     const startedMs = performance.now()
     target.load.started()
     const join = joinStreams(stream, upstream)
@@ -93,7 +95,11 @@ export class Passthrough {
   }
 
   /** A failed connection is tried at another endpoint. */
-  async #connect(backend: Exclude<Backend, { kind: 'invalid' }>, connection: Connection): Promise<[Target, Duplex]> {
+  async #connect(
+    backend: Exclude<Backend, { kind: 'invalid' }>,
+    connection: Connection,
+    encrypted: boolean,
+  ): Promise<[Target, Duplex]> {
     const { endpoints, dial, authorizer } = this.#options
     const tried = new Set<Target>()
     for (;;) {
@@ -101,7 +107,7 @@ export class Passthrough {
       if (connection.destination.kind === 'waypoint') await authorizer.forTarget(target, connection, undefined)
       tried.add(target)
       try {
-        return [target, await dial(target, [])]
+        return [target, await dial(encrypted ? { ...target, tls: undefined } : target, [])]
       } catch (cause) {
         if (tried.size >= maxTries || !endpoints.hasOther(backend, tried)) throw cause
       }

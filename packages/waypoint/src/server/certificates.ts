@@ -1,6 +1,7 @@
 // The key pairs of listeners as TLS contexts, and those that we show to backends. Keys never leave this class.
 import { createHash, X509Certificate } from 'node:crypto'
 import tls from 'node:tls'
+import { MeshError } from '@wishbone/core/errors'
 import type { l7 } from '@wishbone/proto'
 import type { Logger } from '@wishbone/runtime/log'
 import type { ListenerTable } from '../compile/index.ts'
@@ -46,10 +47,14 @@ export class Certificates {
     return chosen && this.#contextFor(chosen.certificate, listener)
   }
 
-  /** What to show to a backend that asks for a certificate; undefined: nothing, or it has not arrived. */
+  /** What to show to backends; undefined: nothing. @throws MeshError when the certificate has not arrived */
   clientPair(name: string): { readonly cert: string; readonly key: string } | undefined {
-    const certificate = name === '' ? undefined : this.#find(name)
-    return certificate && { cert: certificate.chainPem, key: certificate.keyPem }
+    if (name === '') return undefined
+    const certificate = this.#find(name)
+    if (certificate !== undefined) return { cert: certificate.chainPem, key: certificate.keyPem }
+    throw new MeshError('tls-failure', `the certificate ${name} to show to backends has not arrived`, {
+      at: 'upstream',
+    })
   }
 
   #contextFor(certificate: l7.Certificate, { name, tls: termination }: ListenerTable): tls.SecureContext {

@@ -2,12 +2,13 @@
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { l7 } from '@wishbone/proto'
-import type { Gateway, Secret } from '../../kinds/index.ts'
+import type { Secret } from '../../kinds/index.ts'
 import { generationOf } from '../conditions.ts'
 import { mayRefer } from '../grants.ts'
 import { gatewayGroup } from '../names.ts'
 import { createSound } from '../sound.ts'
 import type { World } from '../world.ts'
+import type { ListenerOwner } from './listeners.ts'
 
 export interface SecretReference {
   readonly group?: string
@@ -21,8 +22,8 @@ export type ResolvedCertificate =
   | { readonly kind: 'invalid'; readonly reason: 'InvalidCertificateRef' | 'RefNotPermitted'; readonly message: string }
 
 /** A reference that is not permitted says so whether or not the Secret exists. */
-export function resolveCertificate(world: World, gateway: Gateway, ref: SecretReference): ResolvedCertificate {
-  const from = gateway.metadata.namespace ?? ''
+export function resolveCertificate(world: World, owner: ListenerOwner, ref: SecretReference): ResolvedCertificate {
+  const from = owner.metadata.namespace ?? ''
   const namespace = ref.namespace ?? from
   const what = `${ref.kind ?? 'Secret'} ${namespace}/${ref.name}`
   const invalid = (message: string): ResolvedCertificate => ({
@@ -34,8 +35,8 @@ export function resolveCertificate(world: World, gateway: Gateway, ref: SecretRe
     return invalid(`${what}: only Secrets of the core group hold certificates`)
   }
   const to = { group: '', kind: 'Secret', namespace, name: ref.name }
-  if (!mayRefer(world, { group: gatewayGroup, kind: 'Gateway', namespace: from }, to)) {
-    const hint = `create a ReferenceGrant in ${namespace} from Gateways of ${from} to Secrets`
+  if (!mayRefer(world, { group: gatewayGroup, kind: owner.kind, namespace: from }, to)) {
+    const hint = `create a ReferenceGrant in ${namespace} from ${owner.kind}s of ${from} to Secrets`
     return { kind: 'invalid', reason: 'RefNotPermitted', message: `${what} is in another namespace; ${hint}` }
   }
   const secret = world.secrets.get(`${namespace}/${ref.name}`)

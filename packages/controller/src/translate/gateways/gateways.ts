@@ -1,6 +1,7 @@
 // All Gateways of our classes: accepted or not, their listeners, and their state in the cluster.
 import { parseIp } from '@wishbone/core/ip'
 import { serviceFqdn } from '@wishbone/core/names'
+import type { l7 } from '@wishbone/proto'
 import type { Gateway } from '../../kinds/index.ts'
 import { no, type Verdict, yes } from '../conditions.ts'
 import { gatewayLabel, infraName } from '../infra/names.ts'
@@ -8,17 +9,24 @@ import { labels } from '../names.ts'
 import { hasReadyPod } from '../waypoints/catalog.ts'
 import { type ClassKind, guarded, keyOf, olderFirst, type World } from '../world.ts'
 import { resolveCertificate } from './certificates.ts'
-import { type TranslatedListener, translateListeners } from './listeners.ts'
+import { type TranslatedListenerSet, translateListenerSets } from './listener-sets.ts'
+import { type TranslatedListener, translateListener } from './listeners.ts'
 
 export interface TranslatedGateway {
   /** `<namespace>/<name>`. */
   readonly key: string
   readonly object: Gateway
   readonly kind: ClassKind
+  /** Its own, in the order of its spec. */
   readonly listeners: readonly TranslatedListener[]
+  readonly listenerSets: readonly TranslatedListenerSet[]
   readonly accepted: Verdict
   readonly programmed: Verdict
   readonly resolvedRefs?: Verdict
+  /** True: some port serves clients without a valid certificate. */
+  readonly insecureFrontend?: Verdict
+  /** What backends are shown that are spoken to with TLS. */
+  readonly backendCertificate?: l7.Certificate
   readonly addresses: readonly GatewayAddress[]
 }
 
@@ -50,7 +58,10 @@ function translateGateway(
   kind: ClassKind,
   owners: ReadonlyMap<string, Gateway>,
 ): TranslatedGateway {
-  const listeners = translateListeners(world, object, kind)
+  const listeners = object.spec.listeners.map((spec) =>
+    translateListener(world, object, object, spec, { kind, others: object.spec.listeners }),
+  )
+  const listenerSets = translateListenerSets(world, object, kind)
   const accepted = nameConflict(world, object, kind, owners) ?? acceptedVerdict(object, listeners)
   const addresses = accepted.status === 'True' ? addressesOf(world, object, kind) : []
   const backendRef = object.spec.tls?.backend?.clientCertificateRef
@@ -66,11 +77,30 @@ function translateGateway(
     object,
     kind,
     listeners,
+    listenerSets,
     accepted,
-    programmed: programmedVerdict(world, object, kind, accepted, listeners, addresses),
+    programmed: programmedVerdict(world, object, kind, accepted, everyListener({ listeners, listenerSets }), addresses),
     ...(resolvedRefs ? { resolvedRefs } : {}),
+    ...(isInsecure(object) ? { insecureFrontend: yes('ConfigurationChanged', insecureMessage) } : {}),
+    ...(found?.kind === 'valid' ? { backendCertificate: found.certificate } : {}),
     addresses,
   }
+}
+
+/** Its own and those of its ListenerSets. */
+export function everyListener(
+  gateway: Pick<TranslatedGateway, 'listeners' | 'listenerSets'>,
+): readonly TranslatedListener[] {
+  return [...gateway.listeners, ...gateway.listenerSets.flatMap((set) => set.listeners)]
+}
+
+const insecureMessage = 'AllowInsecureFallback: clients without a valid certificate are served too'
+
+function isInsecure({ spec }: Gateway): boolean {
+  const frontend = spec.tls?.frontend
+  return [frontend?.default, ...(frontend?.perPort ?? []).map(({ tls }) => tls)].some(
+    (config) => config?.validation?.mode === 'AllowInsecureFallback',
+  )
 }
 
 /** Its Service's name must be free: taking over somebody's Service would send their traffic to a proxy. */
@@ -137,7 +167,7 @@ function programmedVerdict(
   }
   const asked = (gateway.spec.addresses ?? []).flatMap(({ value }) => (value ? [value] : []))
   const missing = asked.filter((value) => !addresses.some((address) => address.value === value))
-  if (missing.length > 0 && addresses.length > 0) {
+  if (missing.length > 0) {
     return no('AddressNotUsable', `Service ${name} did not get ${missing.join(', ')}; ask for another address`)
   }
   if (addresses.length === 0) {

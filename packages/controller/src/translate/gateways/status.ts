@@ -1,25 +1,47 @@
 // Statuses of Gateways and GatewayClasses. Every condition of ours is always
 // there, at the generation that was translated.
-import type { Gateway, GatewayClass } from '../../kinds/index.ts'
+import type { Gateway, GatewayClass, ListenerSet } from '../../kinds/index.ts'
 import type { ListenerStatus, StatusOf } from '../../model/index.ts'
 import { condition, generationOf, no, type Verdict, yes } from '../conditions.ts'
 import type { TranslatedRoute } from '../routes/routes.ts'
 import type { ClassKind, World } from '../world.ts'
 import { gatewayFeatures, meshFeatures } from './features.ts'
 import type { TranslatedGateway } from './gateways.ts'
+import type { TranslatedListenerSet } from './listener-sets.ts'
 import type { TranslatedListener } from './listeners.ts'
 
 export function gatewayStatus(gateway: TranslatedGateway, routes: readonly TranslatedRoute[]): StatusOf {
-  const { object, accepted, programmed, resolvedRefs } = gateway
+  const { object, accepted, programmed, resolvedRefs, insecureFrontend } = gateway
   return {
     ...referenceTo(object),
     conditions: [
       condition(object, 'Accepted', accepted),
       condition(object, 'Programmed', programmed),
       ...(resolvedRefs ? [condition(object, 'ResolvedRefs', resolvedRefs)] : []),
+      ...(insecureFrontend ? [condition(object, 'InsecureFrontendValidationMode', insecureFrontend)] : []),
     ],
     listeners: gateway.listeners.map((listener) => listenerStatus(gateway, listener, routes)),
     addresses: gateway.addresses,
+    attachedListenerSets: gateway.listenerSets.filter((set) => set.accepted.status === 'True').length,
+  }
+}
+
+export function listenerSetStatus(
+  gateway: TranslatedGateway,
+  { object, accepted, listeners }: TranslatedListenerSet,
+  routes: readonly TranslatedRoute[],
+): StatusOf {
+  const programmed = (() => {
+    if (accepted.status === 'False') return no(accepted.reason, accepted.message)
+    if (!listeners.some(({ usable }) => usable))
+      return no('ListenersNotValid', 'no listener can serve; see their conditions')
+    if (gateway.programmed.status === 'True') return yes('Programmed')
+    return no('Pending', `Gateway ${gateway.key} is not programmed: ${gateway.programmed.message}`)
+  })()
+  return {
+    ...referenceTo(object),
+    conditions: [condition(object, 'Accepted', accepted), condition(object, 'Programmed', programmed)],
+    listeners: listeners.map((listener) => listenerStatus(gateway, listener, routes)),
   }
 }
 
@@ -58,14 +80,11 @@ function listenerStatus(
   listener: TranslatedListener,
   routes: readonly TranslatedRoute[],
 ): ListenerStatus {
-  const { object } = gateway
+  const object = listener.owner
   const attached = routes.filter(({ parents }) =>
     parents.some(
       ({ target, accepted }) =>
-        accepted.status === 'True' &&
-        target.kind === 'gateway' &&
-        target.key === gateway.key &&
-        target.sections.includes(listener.spec.name),
+        accepted.status === 'True' && target.kind === 'gateway' && target.listeners.includes(listener.name),
     ),
   )
   return {
@@ -89,7 +108,7 @@ function listenerProgrammed(gateway: TranslatedGateway, listener: TranslatedList
   return no(gateway.programmed.reason === 'Invalid' ? 'Invalid' : 'Pending', gateway.programmed.message)
 }
 
-function referenceTo(object: Gateway | GatewayClass) {
+function referenceTo(object: Gateway | GatewayClass | ListenerSet) {
   return {
     apiVersion: object.apiVersion,
     kind: object.kind,

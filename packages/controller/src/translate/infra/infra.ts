@@ -1,7 +1,8 @@
 // What each accepted Gateway needs in the cluster: ServiceAccount, Deployment and Service, and the
 // root certificate in its namespace (ambient wire §5.2). Owned by the Gateway, so that they go with it.
 import type { Desired, Settings } from '../../model/index.ts'
-import type { TranslatedGateway } from '../gateways/gateways.ts'
+import { everyListener, type TranslatedGateway } from '../gateways/gateways.ts'
+import type { TranslatedListener } from '../gateways/listeners.ts'
 import { annotations, gatewayApiVersion, labels } from '../names.ts'
 import { compareText, isTerminating, type World } from '../world.ts'
 import { deploymentSpec, type ProxyFacts } from './deployment.ts'
@@ -32,7 +33,8 @@ function rootConfigMap(namespace: string, pem: string): Desired {
   return { kind: 'apply', object: { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'root-cert.pem': pem } } }
 }
 
-function objectsOf({ object, kind, listeners }: TranslatedGateway, settings: Settings): readonly Desired[] {
+function objectsOf(gateway: TranslatedGateway, settings: Settings): readonly Desired[] {
+  const { object, kind } = gateway
   const facts: ProxyFacts = {
     name: infraName(object, kind),
     namespace: object.metadata.namespace ?? '',
@@ -52,9 +54,7 @@ function objectsOf({ object, kind, listeners }: TranslatedGateway, settings: Set
           { name: 'status-port', port: 15021, targetPort: 15021, protocol: 'TCP' },
           { name: 'mesh', port: 15008, targetPort: 15008, protocol: 'TCP', appProtocol: 'hbone' },
         ]
-      : [...new Set(listeners.filter(({ accepted }) => accepted.status === 'True').map(({ spec }) => spec.port))]
-          .sort((a, b) => a - b)
-          .map((port) => ({ name: `port-${port}`, port, targetPort: port, protocol: 'TCP' }))
+      : gatewayPorts(everyListener(gateway))
   const address = object.spec.addresses?.find(({ value }) => value)?.value
   const service = {
     type: kind === 'waypoint' ? 'ClusterIP' : 'LoadBalancer',
@@ -73,6 +73,19 @@ function objectsOf({ object, kind, listeners }: TranslatedGateway, settings: Set
     apply('v1', 'Service', { spec: service }, near),
     apply('apps/v1', 'Deployment', { spec: deploymentSpec(facts, settings) }),
   ]
+}
+
+/** One for each port and transport of the listeners; two listeners may share a port. */
+function gatewayPorts(listeners: readonly TranslatedListener[]) {
+  const ports = new Map<string, { name: string; port: number; targetPort: number; protocol: 'TCP' | 'UDP' }>()
+  for (const { accepted, spec } of listeners) {
+    if (accepted.status !== 'True') continue
+    const { port } = spec
+    const protocol = spec.protocol === 'UDP' ? ('UDP' as const) : ('TCP' as const)
+    const name = protocol === 'UDP' ? `udp-${port}` : `port-${port}`
+    ports.set(name, { name, port, targetPort: port, protocol })
+  }
+  return [...ports.values()].sort((a, b) => a.port - b.port || (a.protocol < b.protocol ? -1 : 1))
 }
 
 function metadata(owner: TranslatedGateway['object'], facts: ProxyFacts, more: Readonly<Record<string, string>>) {

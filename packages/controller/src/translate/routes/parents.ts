@@ -7,6 +7,7 @@ import type { HTTPRoute, KubeObject, ServicePort } from '../../kinds/index.ts'
 import type { ParentReference } from '../../model/index.ts'
 import { no, type Verdict, yes } from '../conditions.ts'
 import type { TranslatedGateway } from '../gateways/gateways.ts'
+import type { TranslatedListener } from '../gateways/listeners.ts'
 import { gatewayController, gatewayGroup, meshController } from '../names.ts'
 import { allowsNamespace } from '../selector.ts'
 import { appProtocolOf } from '../services/protocol.ts'
@@ -28,8 +29,8 @@ export interface AttachedParent {
   readonly accepted: Verdict
   /** The listeners that take the route; empty unless accepted. */
   readonly listeners: readonly l7.RouteParent[]
-  readonly target:
-    | { readonly kind: 'gateway'; readonly key: string; readonly sections: readonly string[] }
+  readonly target: /** `listeners`: resource names of those that take the route. */
+    | { readonly kind: 'gateway'; readonly key: string; readonly listeners: readonly string[] }
     /** `consumer`: the route only concerns clients of its own namespace. */
     | { readonly kind: 'service'; readonly key: string; readonly consumer: boolean; readonly ports: readonly number[] }
 }
@@ -42,47 +43,69 @@ export function attachParents(world: World, parents: Parents, route: AnyRoute): 
     const key = `${ref.namespace ?? route.metadata.namespace ?? ''}/${ref.name}`
     if (group === gatewayGroup && kind === 'Gateway') {
       const gateway = parents.gateways.get(key)
-      return gateway ? [attachToGateway(world, gateway, route, ref)] : []
+      if (!gateway) return []
+      return [attachToListeners(world, gateway, { what: `Gateway ${key}`, listeners: gateway.listeners }, route, ref)]
     }
+    if (group === gatewayGroup && kind === 'ListenerSet') return attachToSet(world, parents, route, ref, key)
     if (group === '' && kind === 'Service') return [attachToService(parents.services.get(key), route, ref, key)]
     return []
   })
 }
 
-function attachToGateway(
+/** Only the set's own listeners; a reference to the Gateway attaches to none of them. */
+function attachToSet(
+  world: World,
+  { gateways }: Parents,
+  route: AnyRoute,
+  ref: ParentReference,
+  key: string,
+): AttachedParent[] {
+  for (const gateway of gateways.values()) {
+    const set = gateway.listenerSets.find((one) => one.key === key)
+    if (!set) continue
+    const attached = attachToListeners(
+      world,
+      gateway,
+      { what: `ListenerSet ${key}`, listeners: set.listeners },
+      route,
+      ref,
+    )
+    if (set.accepted.reason !== 'NotAllowed') return [attached]
+    return [{ ...attached, accepted: no('NoMatchingParent', `ListenerSet ${key}: ${set.accepted.message}`) }]
+  }
+  return []
+}
+
+function attachToListeners(
   world: World,
   gateway: TranslatedGateway,
+  parentOf: { readonly what: string; readonly listeners: readonly TranslatedListener[] },
   route: AnyRoute,
   ref: ParentReference,
 ): AttachedParent {
   const controllerName = gateway.kind === 'gateway' ? gatewayController : meshController
-  const parent = (
-    accepted: Verdict,
-    found: readonly { name: string; section: string; hosts: l7.RouteHostname[] }[] = [],
-  ) => ({
+  const parent = (accepted: Verdict, found: readonly { name: string; hosts: l7.RouteHostname[] }[] = []) => ({
     ref,
     controllerName,
     accepted,
     listeners: found.map(({ name, hosts }) => create(l7.RouteParentSchema, { listener: name, hostnames: hosts })),
-    target: { kind: 'gateway' as const, key: gateway.key, sections: found.map(({ section }) => section) },
+    target: { kind: 'gateway' as const, key: gateway.key, listeners: found.map(({ name }) => name) },
   })
-  const named = gateway.listeners.filter(
+  const named = parentOf.listeners.filter(
     ({ spec }) => (!ref.sectionName || spec.name === ref.sectionName) && (!ref.port || spec.port === ref.port),
   )
   if (named.length === 0) {
     const what = [ref.sectionName && `name ${ref.sectionName}`, ref.port && `port ${ref.port}`].filter(Boolean)
-    const has = gateway.listeners.map(({ spec }) => `${spec.name} (${spec.port})`).join(', ')
-    return parent(
-      no('NoMatchingParent', `Gateway ${gateway.key} has no listener of ${what.join(' and ')}; it has ${has}`),
-    )
+    const has = parentOf.listeners.map(({ spec }) => `${spec.name} (${spec.port})`).join(', ')
+    return parent(no('NoMatchingParent', `${parentOf.what} has no listener of ${what.join(' and ')}; it has ${has}`))
   }
   const from = route.metadata.namespace ?? ''
   const allowed = named.filter(
-    ({ spec, supportedKinds }) =>
+    ({ spec, owner, supportedKinds }) =>
       supportedKinds.some(({ group, kind }) => group === gatewayGroup && kind === route.kind) &&
       allowsNamespace(
         spec.allowedRoutes?.namespaces,
-        gateway.object.metadata.namespace ?? '',
+        owner.metadata.namespace ?? '',
         from,
         namespaceLabels(world, from),
       ),
@@ -92,13 +115,13 @@ function attachToGateway(
       gateway.kind === 'waypoint'
         ? 'a waypoint takes no routes; name the Service as the parent instead'
         : `see allowedRoutes and protocol of its listeners`
-    const message = `no listener of Gateway ${gateway.key} takes ${route.kind}s of namespace ${from}: ${hint}`
+    const message = `no listener of ${parentOf.what} takes ${route.kind}s of namespace ${from}: ${hint}`
     return parent(no('NotAllowedByListeners', message))
   }
   const matching = allowed.flatMap(({ name, spec }) => {
     const hosts = intersectHostnames(spec.hostname ?? '', route.spec.hostnames ?? [])
     const messages = hosts.map((host) => create(l7.RouteHostnameSchema, host))
-    return hosts.length > 0 ? [{ name, section: spec.name, hosts: messages }] : []
+    return hosts.length > 0 ? [{ name, hosts: messages }] : []
   })
   if (matching.length === 0) {
     const has = allowed.map(({ spec }) => spec.hostname ?? '*').join(', ')

@@ -1,20 +1,22 @@
 // All routes: their parents, their rules as messages, and what went wrong with which.
 import { clone, create } from '@bufbuild/protobuf'
 import { l7 } from '@wishbone/proto'
-import type { GRPCRoute, HTTPRoute, TCPRoute, TLSRoute } from '../../kinds/index.ts'
+import type { GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute } from '../../kinds/index.ts'
 import { no, type Verdict } from '../conditions.ts'
+import type { BackendTlsPolicies } from '../policies/backend-tls.ts'
 import { guarded, keyOf, type World } from '../world.ts'
-import { type BackendContext, type RefProblem, resolveBackend } from './backends.ts'
+import { type BackendContext, type RefProblem, resolveBackend, resolveUdpBackend } from './backends.ts'
 import { grpcRule, httpRule, precedence, type RuleOutcome, source } from './http.ts'
 import { type AttachedParent, attachParents, type Parents } from './parents.ts'
 
-export type RouteObject = HTTPRoute | GRPCRoute | TCPRoute | TLSRoute
+export type RouteObject = HTTPRoute | GRPCRoute | TCPRoute | TLSRoute | UDPRoute
 
 export interface TranslatedRoute {
   readonly object: RouteObject
   readonly parents: readonly AttachedParent[]
   readonly routes: readonly l7.Route[]
   readonly tcpRoutes: readonly l7.TcpRoute[]
+  readonly udpRoutes: readonly l7.UdpRoute[]
   readonly problems: readonly RefProblem[]
   /** Rules that were left out while the others serve. */
   readonly dropped: readonly string[]
@@ -22,31 +24,54 @@ export interface TranslatedRoute {
   readonly used: ReadonlySet<string>
 }
 
-export function translateRoutes(world: World, parents: Parents): readonly TranslatedRoute[] {
-  const { httpRoutes, grpcRoutes, tcpRoutes, tlsRoutes } = world.snapshot
-  const all: readonly RouteObject[] = [...httpRoutes, ...grpcRoutes, ...tcpRoutes, ...tlsRoutes]
+export function translateRoutes(
+  world: World,
+  parents: Parents,
+  backendTls: Pick<BackendTlsPolicies, 'tlsFor'>,
+): readonly TranslatedRoute[] {
+  const { httpRoutes, grpcRoutes, tcpRoutes, tlsRoutes, udpRoutes } = world.snapshot
+  const all: readonly RouteObject[] = [...httpRoutes, ...grpcRoutes, ...tcpRoutes, ...tlsRoutes, ...udpRoutes]
   return all.flatMap((route) => {
-    const found = guarded(world, route, () => translateRoute(world, parents, route))
+    const found = guarded(world, route, () => translateRoute(world, parents, route, backendTls))
     return found ? [found] : []
   })
 }
 
-function translateRoute(world: World, parents: Parents, object: RouteObject): TranslatedRoute {
+function translateRoute(
+  world: World,
+  parents: Parents,
+  object: RouteObject,
+  backendTls: Pick<BackendTlsPolicies, 'tlsFor'>,
+): TranslatedRoute {
   const attached = attachParents(world, parents, object)
   const context: BackendContext = {
     world,
     services: parents.services,
+    backendTls,
     routeKind: object.kind,
     routeNamespace: object.metadata.namespace ?? '',
     ownParents: new Set(attached.flatMap(({ target }) => (target.kind === 'service' ? [target.key] : []))),
     problems: [],
     used: new Set(),
   }
+  if (object.kind === 'UDPRoute') {
+    return {
+      object,
+      parents: attached,
+      routes: [],
+      tcpRoutes: [],
+      udpRoutes: udpRules(context, object as UDPRoute, listenersOf(attached)),
+      problems: context.problems,
+      dropped: [],
+      used: context.used,
+    }
+  }
   if (object.kind === 'TCPRoute' || object.kind === 'TLSRoute') {
     return {
       object,
       parents: attached,
       routes: [],
+      udpRoutes: [],
       tcpRoutes: l4Rules(context, object as TCPRoute).flatMap((message) => split(l7.TcpRouteSchema, message, attached)),
       problems: context.problems,
       dropped: [],
@@ -67,6 +92,7 @@ function translateRoute(world: World, parents: Parents, object: RouteObject): Tr
     parents: refused ? attached.map((parent) => refuse(parent, refused)) : attached,
     routes: refused ? [] : routes.flatMap((message) => split(l7.RouteSchema, message, attached)),
     tcpRoutes: [],
+    udpRoutes: [],
     problems: context.problems,
     dropped: refused ? [] : dropped,
     used: context.used,
@@ -92,6 +118,23 @@ function l4Rules(context: BackendContext, route: TCPRoute): readonly l7.TcpRoute
       backends: rule.backendRefs.map((ref) => ({ weight: ref.weight ?? 1, backend: resolveBackend(context, ref) })),
     }),
   )
+}
+
+function udpRules(
+  context: BackendContext,
+  route: UDPRoute,
+  parents: readonly l7.RouteParent[],
+): readonly l7.UdpRoute[] {
+  const messages = route.spec.rules.map((rule, index) =>
+    create(l7.UdpRouteSchema, {
+      name: `${context.routeKind}/${keyOf(route)}/${index}`,
+      source: source(context, route, String(index)),
+      parents: [...parents],
+      precedence: precedence(route, index),
+      backends: rule.backendRefs.map((ref) => resolveUdpBackend(context, ref)),
+    }),
+  )
+  return parents.length > 0 ? messages : []
 }
 
 function refuse(parent: AttachedParent, verdict: Verdict): AttachedParent {

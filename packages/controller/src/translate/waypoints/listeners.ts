@@ -4,7 +4,8 @@ import { create } from '@bufbuild/protobuf'
 import { l7 } from '@wishbone/proto'
 import type { KubeObject } from '../../kinds/index.ts'
 import { generationOf } from '../conditions.ts'
-import type { TranslatedGateway } from '../gateways/gateways.ts'
+import { everyListener, type TranslatedGateway } from '../gateways/gateways.ts'
+import type { ListenerTls } from '../gateways/listener-tls.ts'
 import type { TargetedPolicy } from '../policies/policies.ts'
 import { serviceListenerName } from '../routes/parents.ts'
 import type { TranslatedRoute } from '../routes/routes.ts'
@@ -84,24 +85,28 @@ export function buildListeners(input: ListenerInput): Listeners {
   for (const gateway of input.gateways.values()) {
     if (gateway.kind !== 'gateway' || gateway.accepted.status !== 'True') continue
     const policies = policiesFor(input, gateway.key)
-    for (const { spec, name, bound, usable, certificates } of gateway.listeners) {
+    for (const { spec, owner, name, bound, protocol, usable, tls } of everyListener(gateway)) {
       if (!usable) continue
-      const https = spec.protocol === 'HTTPS'
       add(
         gateway.key,
         create(l7.ListenerSchema, {
           name,
-          source: sourceOf(gateway.object, spec.name),
-          protocol: https ? l7.Protocol.HTTPS : l7.Protocol.HTTP,
+          source: sourceOf(owner, spec.name),
+          protocol,
           bound: { case: 'gateway', value: bound },
           hasRoutes: true,
           policies,
-          ...(https ? { tls: { certificates: certificates.map((certificate) => certificate.name) } } : {}),
+          ...(tls?.terminates ? { tls: terminationOf(tls) } : {}),
+          backendClientCertificate: gateway.backendCertificate?.name ?? '',
         }),
       )
     }
   }
   return { messages, ofGateway }
+}
+
+function terminationOf({ certificates, clientValidation }: ListenerTls) {
+  return { certificates: certificates.map(({ name }) => name), ...(clientValidation ? { clientValidation } : {}) }
 }
 
 function noFacts(): RouteFacts {

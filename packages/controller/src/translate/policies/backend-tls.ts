@@ -1,0 +1,127 @@
+// BackendTLSPolicy (GEP-1897): with which names and authorities gateways speak TLS to a Service's port, and what the
+// authors of policies are told. Of two policies for one target the older one is followed.
+import { l7 } from '@wishbone/proto'
+import type { BackendTLSPolicy, ServicePort } from '../../kinds/index.ts'
+import type { AncestorStatus, StatusOf } from '../../model/index.ts'
+import { condition, generationOf, no, type Verdict, yes } from '../conditions.ts'
+import { type CaProblem, resolveCaCertificates } from '../gateways/ca-certificates.ts'
+import type { TranslatedGateway } from '../gateways/gateways.ts'
+import { gatewayController, gatewayGroup, parentControllers } from '../names.ts'
+import type { TranslatedRoute } from '../routes/routes.ts'
+import type { MeshService } from '../services/services.ts'
+import { createSound } from '../sound.ts'
+import { guarded, keyOf, olderFirst, type World } from '../world.ts'
+
+export interface TranslatedBackendTlsPolicy {
+  readonly object: BackendTLSPolicy
+  /** Keys of the Services that it names. */
+  readonly services: ReadonlySet<string>
+  readonly accepted: Verdict
+  readonly resolvedRefs: Verdict
+}
+
+export interface BackendTlsPolicies {
+  readonly policies: readonly TranslatedBackendTlsPolicy[]
+  /** Undefined: no TLS is asked for. `service`: its `<namespace>/<name>`. */
+  tlsFor(service: string, port: ServicePort): l7.BackendTls | undefined
+}
+
+export function translateBackendTlsPolicies(world: World): BackendTlsPolicies {
+  const byTarget = new Map<string, l7.BackendTls>()
+  const policies = world.snapshot.backendTlsPolicies.toSorted(olderFirst).flatMap((object) => {
+    const found = guarded(world, object, () => translatePolicy(world, object, byTarget))
+    return found ? [found] : []
+  })
+  return {
+    policies,
+    tlsFor: (service, { name }) => byTarget.get(`${service}/${name ?? ''}`) ?? byTarget.get(`${service}/`),
+  }
+}
+
+const reasons: Readonly<Record<CaProblem['kind'], string>> = {
+  reference: 'InvalidCACertificateRef',
+  kind: 'InvalidKind',
+  'not-permitted': 'RefNotPermitted',
+}
+
+/** `byTarget`, by `<service key>/<port name>` ("" for all ports), has the targets of older policies and gets this one's. */
+function translatePolicy(
+  world: World,
+  object: BackendTLSPolicy,
+  byTarget: Map<string, l7.BackendTls>,
+): TranslatedBackendTlsPolicy {
+  const namespace = object.metadata.namespace ?? ''
+  const refs = object.spec.targetRefs.filter(({ group, kind }) => group === '' && kind === 'Service')
+  const targets = refs.map((ref) => `${namespace}/${ref.name}/${ref.sectionName ?? ''}`)
+  const taken = targets.filter((target) => byTarget.has(target))
+  const { tls, accepted, resolvedRefs } = validationOf(world, object)
+  for (const target of targets) if (!byTarget.has(target)) byTarget.set(target, tls)
+  const conflict = `an older policy is in force for ${taken.join(', ')}; remove one of them`
+  return {
+    object,
+    services: new Set(refs.map((ref) => `${namespace}/${ref.name}`)),
+    accepted: taken.length > 0 ? no('Conflicted', conflict) : accepted,
+    resolvedRefs,
+  }
+}
+
+function validationOf(world: World, object: BackendTLSPolicy) {
+  const { hostname, caCertificateRefs = [], wellKnownCACertificates, subjectAltNames = [] } = object.spec.validation
+  const namespace = object.metadata.namespace ?? ''
+  const { pem, problems } = resolveCaCertificates(world, { kind: 'BackendTLSPolicy', namespace }, caCertificateRefs)
+  const message = problems.map((problem) => problem.message).join('; ')
+  const systemCa = wellKnownCACertificates === 'System'
+  const accepted = (() => {
+    if (pem !== '' || (systemCa && caCertificateRefs.length === 0)) return yes('Accepted')
+    const unknown = `wellKnownCACertificates ${wellKnownCACertificates} is not supported; use System`
+    return no('NoValidCACertificate', message || (wellKnownCACertificates ? unknown : 'it names no CA certificate'))
+  })()
+  const tls = createSound(l7.BackendTlsSchema, {
+    hostname,
+    caPem: pem,
+    systemCa,
+    subjectAltNames: subjectAltNames.flatMap(({ hostname: name, uri }) => name ?? uri ?? []),
+    invalid: accepted.status === 'True' ? '' : `BackendTLSPolicy ${keyOf(object)}: ${accepted.message}`,
+  })
+  const first = problems[0]
+  return { tls, accepted, resolvedRefs: first ? no(reasons[first.kind], message) : yes('ResolvedRefs') }
+}
+
+/** One ancestor for each Gateway whose routes lead to a Service of the policy. */
+export function backendTlsStatus(
+  policy: TranslatedBackendTlsPolicy,
+  gateways: ReadonlyMap<string, TranslatedGateway>,
+  routes: readonly TranslatedRoute[],
+  services: ReadonlyMap<string, MeshService>,
+): StatusOf {
+  const { object, accepted, resolvedRefs } = policy
+  const names = new Set([...policy.services].flatMap((key) => services.get(key)?.name ?? []))
+  const keys = new Set<string>()
+  for (const { used, parents } of routes) {
+    if (![...used].some((name) => names.has(name))) continue
+    for (const { target, accepted: attached } of parents)
+      if (target.kind === 'gateway' && attached.status === 'True') keys.add(target.key)
+  }
+  const ancestors = [...keys].sort().flatMap((key): AncestorStatus[] => {
+    const gateway = gateways.get(key)
+    if (gateway?.kind !== 'gateway') return []
+    const { name, namespace = '' } = gateway.object.metadata
+    return [
+      {
+        ancestorRef: { group: gatewayGroup, kind: 'Gateway', namespace, name },
+        controllerName: gatewayController,
+        conditions: [condition(object, 'Accepted', accepted), condition(object, 'ResolvedRefs', resolvedRefs)],
+      },
+    ]
+  })
+  return {
+    apiVersion: object.apiVersion,
+    kind: object.kind,
+    namespace: object.metadata.namespace ?? '',
+    name: object.metadata.name,
+    generation: generationOf(object),
+    // The API has room for 16.
+    ancestors: ancestors.slice(0, 16),
+    parentControllers,
+  }
+}
