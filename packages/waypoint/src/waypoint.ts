@@ -8,6 +8,7 @@ import type { MeshState, Workload } from '@wishbone/core/mesh'
 import { ports } from '@wishbone/core/names'
 import type { WorkloadCertificate } from '@wishbone/runtime/certificates'
 import { HbonePool } from '@wishbone/runtime/hbone'
+import { delay } from '@wishbone/runtime/lifecycle'
 import type { Logger } from '@wishbone/runtime/log'
 import type { Metrics } from '@wishbone/runtime/metrics'
 import type { FastifyInstance } from 'fastify'
@@ -31,6 +32,9 @@ import type { ResourceStore } from './state/store.ts'
 
 const connectTimeoutMs = 5_000
 const drainPollMs = 20
+/** Nobody comes any more when nobody has come for so long. */
+const quietMs = 1_000
+const lingerLimitMs = 30_000
 
 export interface WaypointOptions {
   readonly state: MeshState
@@ -199,13 +203,18 @@ export class Waypoint {
     return this.#pool.dump()
   }
 
-  /** Accepts nothing new and lets what is open finish, at most for `limitMs`; then closes everything. */
-  async drain(limitMs: number): Promise<void> {
+  /**
+   * Goes on accepting for `lingerMs`, and longer while somebody still comes, for clients hear of its end only after it does; then
+   * accepts nothing new and lets what is open finish. After `limitMs` in all everything is closed.
+   */
+  async drain(limitMs: number, lingerMs = 0): Promise<void> {
     this.#draining.current = true
+    const until = performance.now() + limitMs
+    this.#app.leave()
+    if (lingerMs > 0) await this.#linger(Math.min(lingerMs, limitMs / 2), Math.min(lingerLimitMs, limitMs / 2))
     this.gateway.close()
     const meshDrained = this.#mesh?.drain()
     this.#app.drain()
-    const until = performance.now() + limitMs
     while (this.active > 0 && performance.now() < until)
       await new Promise((resolve) => setTimeout(resolve, drainPollMs))
     // What was answered last may still be on its way.
@@ -213,6 +222,17 @@ export class Waypoint {
     if (meshDrained !== undefined)
       await Promise.race([meshDrained, new Promise((resolve) => setTimeout(resolve, Math.min(1_000, limitMs)).unref())])
     await this.close()
+  }
+
+  async #linger(minimumMs: number, maximumMs: number): Promise<void> {
+    const arrivals = () => this.gateway.arrivals + (this.#mesh?.arrivals ?? 0)
+    const began = performance.now()
+    await delay(Math.max(0, minimumMs - quietMs))
+    while (performance.now() - began < maximumMs) {
+      const before = arrivals()
+      await delay(quietMs)
+      if (arrivals() === before) return
+    }
   }
 
   async close(): Promise<void> {

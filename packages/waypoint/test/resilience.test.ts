@@ -187,7 +187,11 @@ test('HTTPRouteRequestMultipleMirrors and PercentageMirror: copies arrive with p
 })
 
 test('drain: no new connections, open requests finish, HTTP/2 gets GOAWAY', async () => {
-  const app = await serve((_request, response) => void setTimeout(() => response.end('done'), 200))
+  let came = 0
+  const app = await serve((_request, response) => {
+    came++
+    setTimeout(() => response.end('done'), 200)
+  })
   world = await startWorld({ app: [app.port] }, [{ backends: [to('app')] }])
   const session = http2.connect(`http://127.0.0.1:${world.port}`)
   const goaway = new Promise<void>((resolve) => session.on('goaway', () => resolve()))
@@ -195,11 +199,44 @@ test('drain: no new connections, open requests finish, HTTP/2 gets GOAWAY', asyn
   const stream = session.request({ ':path': '/' })
   const agent = new http.Agent({ keepAlive: true })
   const one = ask(world.port, { agent })
-  await new Promise((resolve) => setTimeout(resolve, 60))
+  await expect.poll(() => came, { interval: 5 }).toBe(2)
   const drained = world.waypoint.drain(5_000)
   const [answer] = await Promise.all([one, goaway, new Promise((resolve) => stream.on('response', resolve)), drained])
   expect(answer).toMatchObject({ status: 200, body: 'done', headers: { connection: 'close' } })
   await expect(ask(world.port)).rejects.toThrow()
+  agent.destroy()
+})
+
+test('drain: while clients may still come they are served, and told to go elsewhere', async () => {
+  const app = await serve((_request, response) => void response.end('done'))
+  world = await startWorld({ app: [app.port] }, [{ backends: [to('app')] }])
+  const { port, waypoint } = world
+  const session = http2.connect(`http://127.0.0.1:${port}`)
+  const goaway = new Promise<void>((resolve) => session.on('goaway', () => resolve()))
+  const overH2 = () =>
+    new Promise((resolve, reject) =>
+      session
+        .request({ ':path': '/' })
+        .on('response', ({ ':status': status }) => resolve(status))
+        .on('error', reject)
+        .resume(),
+    )
+  expect(await overH2()).toBe(200)
+  let over = false
+  const drained = waypoint.drain(10_000, 2_000).then(() => {
+    over = true
+  })
+  expect(waypoint.pending()).not.toEqual([])
+  const agent = new http.Agent({ keepAlive: true })
+  expect(await ask(port, { agent })).toMatchObject({ status: 200, headers: { connection: 'close' } })
+  expect(await overH2()).toBe(200)
+  await goaway
+  // As long as somebody comes, and a little longer.
+  for (const began = Date.now(); Date.now() - began < 2_500; await new Promise((resolve) => setTimeout(resolve, 200)))
+    expect(await ask(port)).toMatchObject({ status: 200 })
+  expect(over).toBe(false)
+  await drained
+  await expect(ask(port)).rejects.toThrow()
   agent.destroy()
 })
 

@@ -40,7 +40,9 @@ export interface App {
   serveHttp2(stream: Duplex): void
   /** Open requests and upgraded connections. */
   readonly active: number
-  /** GOAWAY on HTTP/2, close on HTTP/1.1 after the current response. */
+  /** Each connection's next answer tells its client to go elsewhere; everything is served. */
+  leave(): void
+  /** Connections end when what is open on them has. */
   drain(): void
   close(): Promise<void>
 }
@@ -139,6 +141,10 @@ export async function createApp({ table, services, log, isDraining, plugins }: A
     },
     get active() {
       return active
+    },
+    leave() {
+      http1.leave()
+      h2.leave()
     },
     drain() {
       http1.drain()

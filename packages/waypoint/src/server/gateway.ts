@@ -26,6 +26,7 @@ export class Gateway {
   readonly #sockets = new Set<net.Socket>()
   readonly #udpPorts = new Map<number, UdpPort>()
   readonly #failed = new Map<number | string, string>()
+  #arrivals = 0
 
   constructor(options: GatewayOptions) {
     this.#options = options
@@ -82,6 +83,11 @@ export class Gateway {
     for (const socket of this.#sockets) socket.destroy()
   }
 
+  /** Connections accepted so far. */
+  get arrivals(): number {
+    return this.#arrivals
+  }
+
   get connections(): number {
     return this.#sockets.size
   }
@@ -121,6 +127,7 @@ export class Gateway {
   }
 
   #onConnection(port: number, socket: net.Socket): void {
+    this.#arrivals++
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
     socket.on('error', () => {})

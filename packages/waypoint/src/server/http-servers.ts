@@ -18,6 +18,9 @@ type OnRequest = (request: IncomingMessage, response: ServerResponse) => void
 export interface ProtocolServer<S> {
   readonly server: S
   on(event: 'upgrade', listener: (request: IncomingMessage, socket: Duplex, head: Buffer) => void): void
+  /** Tells clients to go elsewhere with their next requests; whatever comes all the same is served. */
+  leave(): void
+  /** Serves no new request. */
   drain(): void
   close(): void
 }
@@ -77,6 +80,8 @@ export function createHttp1Server(onRequest: OnRequest, log: Logger): ProtocolSe
   return {
     server,
     on: (event, listener) => void server.on(event, listener as never),
+    // Every answer says so: the pipeline's responder.
+    leave: () => {},
     drain: () => server.closeIdleConnections(),
     close: () => server.closeAllConnections(),
   }
@@ -87,6 +92,8 @@ export function createHttp2Server(
   log: Logger,
 ): ProtocolServer<http2.Http2Server> {
   const sessions = new Set<http2.ServerHttp2Session>()
+  const told = new WeakSet<http2.ServerHttp2Session>()
+  let leaving = false
   const server = http2.createServer({
     maxSessionMemory: 64,
     maxHeaderListPairs: maxHeaders,
@@ -113,12 +120,21 @@ export function createHttp2Server(
         client: connection === undefined ? undefined : `${connection.clientIp}:${connection.clientPort}`,
       }),
     )
-    session.on('stream', (stream) => stream.on('error', () => {}))
+    session.on('stream', (stream) => {
+      stream.on('error', () => {})
+      // A GOAWAY without a limit, and only while a request is open: without one the session would read no more.
+      if (!leaving || told.has(session)) return
+      told.add(session)
+      session.goaway(http2.constants.NGHTTP2_NO_ERROR, 0x7fff_ffff)
+    })
   })
   server.on('sessionError', () => {})
   return {
     server,
     on: () => {},
+    leave: () => {
+      leaving = true
+    },
     drain: () => {
       for (const session of sessions) session.close()
     },

@@ -40,6 +40,8 @@ export class MeshServer {
   readonly #sessions = new Set<HboneServerSession>()
   readonly #streams = new Set<Duplex>()
   readonly #repeats = new Repeats()
+  #draining = false
+  #arrivals = 0
 
   constructor(options: MeshServerOptions) {
     this.#options = options
@@ -57,12 +59,18 @@ export class MeshServer {
     return (this.#server.address() as net.AddressInfo).port
   }
 
+  /** Streams asked for so far. */
+  get arrivals(): number {
+    return this.#arrivals
+  }
+
   get streams(): number {
     return this.#streams.size
   }
 
   /** GOAWAY everywhere; open streams finish. */
   async drain(): Promise<void> {
+    this.#draining = true
     this.#server.close()
     await Promise.all([...this.#sessions].map((session) => session.drain()))
   }
@@ -89,6 +97,8 @@ export class MeshServer {
         log,
       })
       this.#sessions.add(session)
+      // The drain began while the handshake ran.
+      if (this.#draining) void session.drain()
     } catch (cause) {
       socket.destroy()
       const error = MeshError.from(cause)
@@ -99,6 +109,7 @@ export class MeshServer {
   }
 
   #onConnect(request: ConnectRequest): void {
+    this.#arrivals++
     const { log, accept } = this.#options
     const bound = this.#boundFor(request.authority)
     if (typeof bound === 'string') {
