@@ -16,6 +16,7 @@ import { acceptHbone, type ConnectRequest, pipeSocket } from '@wishbone/runtime/
 import { acceptTls } from '@wishbone/runtime/tls'
 import type { InboundFacts } from '../decide/index.ts'
 import { canonicalText, remoteText } from './addresses.ts'
+import { carry } from './carry.ts'
 import { type Accepted, admit, connectApplication } from './inbound.ts'
 import type { PodScope } from './scope.ts'
 
@@ -94,28 +95,22 @@ async function serveRequest(pod: PodScope, request: ConnectRequest): Promise<voi
     },
     originalDestination: request.authority,
   })
-  const abort = new AbortController()
-  connection.onAbort((reason) => abort.abort(reason))
-  pod.add(connection, { facts, port: accepted.upstream.port })
-  try {
-    const signal = AbortSignal.any([abort.signal, request.signal])
-    const application = await connectApplication(pod, accepted, facts, signal, clientPortOf(request, peerIp))
-    try {
-      const tunnel = request.accept(context.settings.responseBaggage ? baggageHeader(facts.local) : {})
-      await connection.follow(pipeSocket(tunnel, application), 'received')
-    } catch (cause) {
-      application.destroy()
-      throw cause
-    }
-  } catch (cause) {
-    const error = MeshError.from(abort.signal.aborted ? abort.signal.reason : cause, 'connect-failed', {
-      at: 'upstream',
-    })
-    request.reject(errorTable[error.code].hboneStatus)
-    connection.end(error)
-  } finally {
-    pod.remove(connection)
-  }
+  await carry(pod, {
+    connection,
+    judged: { facts, port: accepted.upstream.port },
+    async run(ended) {
+      const signal = AbortSignal.any([ended, request.signal])
+      const application = await connectApplication(pod, accepted, facts, signal, clientPortOf(request, peerIp))
+      try {
+        const tunnel = request.accept(context.settings.responseBaggage ? baggageHeader(facts.local) : {})
+        await connection.follow(pipeSocket(tunnel, application), 'received')
+      } catch (cause) {
+        application.destroy()
+        throw cause
+      }
+    },
+    refuse: (error) => request.reject(errorTable[error.code].hboneStatus),
+  })
 }
 
 function baggageHeader(local: Workload): Record<string, string> {

@@ -6,6 +6,7 @@ import { copySockets } from '@wishbone/runtime/copy'
 import { originalDestination } from '@wishbone/runtime/os'
 import type { InboundFacts } from '../decide/index.ts'
 import { canonicalText, remoteText } from './addresses.ts'
+import { carry } from './carry.ts'
 import { type Accepted, admit, connectApplication } from './inbound.ts'
 import type { PodScope } from './scope.ts'
 
@@ -37,19 +38,14 @@ export async function servePlaintext(pod: PodScope, socket: net.Socket): Promise
     destination: { address: to, workload: facts.local },
     originalDestination: to,
   })
-  const abort = new AbortController()
-  connection.onAbort((reason) => abort.abort(reason))
-  pod.add(connection, { facts, port: accepted.upstream.port })
-  try {
-    const clientPort = pod.tracksApart ? socket.remotePort : undefined
-    const application = await connectApplication(pod, accepted, facts, abort.signal, clientPort)
-    await connection.follow(copySockets(socket, application), 'sent')
-  } catch (cause) {
-    socket.resetAndDestroy()
-    connection.end(
-      MeshError.from(abort.signal.aborted ? abort.signal.reason : cause, 'connect-failed', { at: 'upstream' }),
-    )
-  } finally {
-    pod.remove(connection)
-  }
+  await carry(pod, {
+    connection,
+    judged: { facts, port: accepted.upstream.port },
+    async run(signal) {
+      const clientPort = pod.tracksApart ? socket.remotePort : undefined
+      const application = await connectApplication(pod, accepted, facts, signal, clientPort)
+      await connection.follow(copySockets(socket, application), 'sent')
+    },
+    refuse: () => socket.resetAndDestroy(),
+  })
 }

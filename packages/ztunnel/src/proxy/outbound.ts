@@ -7,11 +7,12 @@ import { formatSpiffe } from '@wishbone/core/identity'
 import { formatSocketAddress, type SocketAddress } from '@wishbone/core/ip'
 import { identityOf, type Workload } from '@wishbone/core/mesh'
 import { copySockets } from '@wishbone/runtime/copy'
-import { pipeSocket } from '@wishbone/runtime/hbone'
+import { pipeSocket, type Tunnel } from '@wishbone/runtime/hbone'
 import { originalDestination } from '@wishbone/runtime/os'
 import { decideOutbound, type OutboundDecision } from '../decide/index.ts'
 import type { ConnectionEnds } from '../report/ends.ts'
 import { canonicalText, remoteText } from './addresses.ts'
+import { carry } from './carry.ts'
 import { dial, dialTls } from './dial.ts'
 import type { PodScope } from './scope.ts'
 
@@ -36,7 +37,7 @@ export async function serveOutbound(pod: PodScope, socket: net.Socket): Promise<
       })
     const going = decision.kind === 'resolve' ? await resolved(decision) : decision
     to = targetText(going)
-    await carry(pod, socket, { source, destination, decision: going, from })
+    await carryOut(pod, socket, { source, destination, decision: going, from })
   } catch (cause) {
     socket.resetAndDestroy()
     context.reporter.refused('outbound', from, to, MeshError.from(cause))
@@ -50,43 +51,45 @@ interface Captured {
   readonly from: string
 }
 
-async function carry(pod: PodScope, socket: net.Socket, captured: Captured): Promise<void> {
+async function carryOut(pod: PodScope, socket: net.Socket, captured: Captured): Promise<void> {
   const { context } = pod
   const connection = context.reporter.open(endsOf(captured))
-  const abort = new AbortController()
-  connection.onAbort((reason) => abort.abort(reason))
-  pod.add(connection)
-  try {
-    const { decision } = captured
-    if (decision.kind === 'tcp') {
-      const upstream = await dial(context, decision.target, { nsFd: pod.nsFd, signal: abort.signal })
-      await connection.follow(copySockets(socket, upstream), 'sent')
-      return
-    }
-    const sourceIdentity = formatSpiffe(identityOf(captured.source))
-    const { hop, identities, authority } = decision
-    const key = {
-      sourceIdentity,
-      expectedIdentities: identities,
-      sourceIp: canonicalText(socket.remoteAddress),
-      destination: formatSocketAddress(hop.ip, hop.port),
-    }
-    const tunnel = await pod.pool.connect(
-      key,
-      authority,
-      requestHeaders(pod, socket, captured),
-      (signal) => dialTls(context, hop, sourceIdentity, identities, { nsFd: pod.nsFd, signal }),
-      abort.signal,
-    )
-    await connection.follow(pipeSocket(tunnel, socket), 'sent')
-  } catch (cause) {
-    socket.resetAndDestroy()
-    connection.end(
-      MeshError.from(abort.signal.aborted ? abort.signal.reason : cause, 'connect-failed', { at: 'upstream' }),
-    )
-  } finally {
-    pod.remove(connection)
+  await carry(pod, {
+    connection,
+    async run(signal) {
+      const { decision } = captured
+      if (decision.kind === 'hbone') {
+        const tunnel = await openTunnel(pod, socket, captured, decision, signal)
+        return connection.follow(pipeSocket(tunnel, socket), 'sent')
+      }
+      const upstream = await dial(context, decision.target, { nsFd: pod.nsFd, signal })
+      return connection.follow(copySockets(socket, upstream), 'sent')
+    },
+    refuse: () => socket.resetAndDestroy(),
+  })
+}
+
+function openTunnel(
+  pod: PodScope,
+  socket: net.Socket,
+  captured: Captured,
+  { hop, identities, authority }: Extract<Going, { kind: 'hbone' }>,
+  signal: AbortSignal,
+): Promise<Tunnel> {
+  const sourceIdentity = formatSpiffe(identityOf(captured.source))
+  const key = {
+    sourceIdentity,
+    expectedIdentities: identities,
+    sourceIp: canonicalText(socket.remoteAddress),
+    destination: formatSocketAddress(hop.ip, hop.port),
   }
+  return pod.pool.connect(
+    key,
+    authority,
+    requestHeaders(pod, socket, captured),
+    (dialling) => dialTls(pod.context, hop, sourceIdentity, identities, { nsFd: pod.nsFd, signal: dialling }),
+    signal,
+  )
 }
 
 function requestHeaders(pod: PodScope, socket: net.Socket, { source, decision }: Captured): Record<string, string> {
