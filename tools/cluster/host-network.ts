@@ -11,10 +11,10 @@ const ip = (text: string): string => run(['ip', ...text.split(' ')])
 /** @throws ClusterError when the machine already uses one of the cluster's ranges or names */
 export function checkHostNetwork(): void {
   const addresses = JSON.parse(ip('-j -4 addr')) as { addr_info: { local: string; prefixlen: number }[] }[]
-  const routes = JSON.parse(ip('-j -4 route show table all')) as { dst: string; dev?: string }[]
+  const routes = JSON.parse(ip('-j -4 route show table all')) as { dst: string; gateway?: string }[]
   const used = [
     ...addresses.flatMap(({ addr_info }) => addr_info.map(({ local }) => local)),
-    ...routes.map(({ dst }) => dst),
+    ...routes.flatMap(({ dst, gateway = [] }) => [dst, gateway].flat()),
   ]
   const conflicts = conflictsOf(used, ranges)
   if (conflicts.length > 0)
@@ -37,7 +37,10 @@ export function makeHostNetwork(records: Records): void {
   ip(`link add ${network.bridge} type bridge`)
   ip(`addr add ${network.hostIp}/24 dev ${network.bridge}`)
   ip(`link set ${network.bridge} up`)
-  for (const node of nodes) addRoute(records, `${node.podCidr} via ${node.ip}`)
+  for (const node of nodes) {
+    addRoute(records, `${node.podCidr} via ${node.ip}`)
+    records.add({ kind: 'route', route: loadBalancerRoute(node) })
+  }
 }
 
 function addRoute(records: Records, route: string): void {
@@ -60,14 +63,13 @@ export function connectNode(records: Records, node: NodeSettings, pid: number): 
   ip(`link set ${node.link} master ${network.bridge} up`)
 }
 
-/** Sends the load balancers' addresses to a node that lives; without one they stay unreachable. */
-export function routeLoadBalancers(records: Records, living: readonly NodeSettings[]): void {
+const loadBalancerRoute = (node: NodeSettings): string => `${network.loadBalancers} via ${node.ip}`
+
+/** Sends the load balancers' addresses to the first node that lives; without one they are unreachable. */
+export function routeLoadBalancers(living: readonly NodeSettings[]): void {
   const [first] = living
-  const old = records.all.filter(
-    (made) => made.kind === 'route' && made.route.startsWith(`${network.loadBalancers} via`),
-  )
-  if (first !== undefined) addRoute(records, `${network.loadBalancers} via ${first.ip}`)
-  else for (const made of old) unmakeNetwork(made)
+  if (first !== undefined) ip(`route replace ${loadBalancerRoute(first)}`)
+  else for (const node of nodes) attempt(['ip', 'route', 'del', ...loadBalancerRoute(node).split(' ')])
 }
 
 /** Removes one thing of the network if it is there. */

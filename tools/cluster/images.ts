@@ -2,16 +2,18 @@
 
 import { generateKeyPairSync } from 'node:crypto'
 import {
+  constants,
   copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { issueLeaf, selfSignedRoot } from '../../packages/runtime/src/certificates/index.ts'
 import { pauseImage } from './node-files.ts'
 import { type ImageFile, type ImageSettings, packImage } from './oci.ts'
@@ -107,14 +109,19 @@ export function architecture(): 'amd64' | 'arm64' {
   throw new Error(`a cluster runs on amd64 and arm64, not on ${process.arch}`)
 }
 
-/** Copies an archive to where every starting node finds it. */
-export function keepImage(archive: string): string {
-  const kept = join(paths.images, archive.slice(archive.lastIndexOf('/') + 1))
-  copyFileSync(archive, `${kept}.${process.pid}`)
-  renameSync(`${kept}.${process.pid}`, kept)
-  return kept
-}
+/** How many archives besides the cluster's own are kept. */
+const keptArchives = 6
 
-export function keptImages(): readonly string[] {
-  return existsSync(paths.images) ? readdirSync(paths.images).filter((name) => name.endsWith('.tar')) : []
+/** Copies an archive to where every node that starts without images finds it; the oldest of too many go. */
+export function keepImage(archive: string): string {
+  const kept = join(paths.images, basename(archive))
+  if (kept === archive) return kept
+  const partial = join(paths.images, `.${process.pid}.partial`)
+  copyFileSync(archive, partial, constants.COPYFILE_FICLONE)
+  renameSync(partial, kept)
+  const own = recipes.map(({ name }) => `${name}.tar`)
+  const ageOf = (name: string): number => statSync(join(paths.images, name)).ctimeMs
+  const others = readdirSync(paths.images).filter((name) => name.endsWith('.tar') && !own.includes(name))
+  for (const name of others.sort((a, b) => ageOf(b) - ageOf(a)).slice(keptArchives)) rmSync(join(paths.images, name))
+  return kept
 }

@@ -1,5 +1,5 @@
-// Gives Services of type LoadBalancer their addresses: what a cloud provider's controller does. kube-proxy does the rest.
-// A program of its own beside the control plane; KUBECONFIG says where the cluster is.
+// Gives Services of type LoadBalancer their addresses, and sends these addresses to a node that lives: what a cloud
+// provider's controller does. kube-proxy does the rest. A program of its own beside the control plane; KUBECONFIG says where the cluster is.
 import {
   KubeClient,
   type KubeObject,
@@ -9,6 +9,8 @@ import {
   resourcePath,
 } from '../../packages/runtime/src/kube/index.ts'
 import { assign, type BalancedService } from './addresses.ts'
+import { routeLoadBalancers } from './host-network.ts'
+import { livingNodes } from './node.ts'
 import { network } from './settings.ts'
 
 interface Service extends KubeObject {
@@ -48,12 +50,15 @@ function read(service: Service): BalancedService {
 async function write(service: Service, address: string | undefined): Promise<void> {
   const { namespace, name, resourceVersion } = service.metadata
   const loadBalancer = { ingress: address === undefined ? null : [{ ip: address, ipMode: 'VIP' }] }
-  await client.request('PATCH', resourcePath(kind, namespace, name, 'status'), {
+  const key = keyOf(service)
+  const written = await client.request<Service>('PATCH', resourcePath(kind, namespace, name, 'status'), {
     patch: 'merge',
     // The version makes a decision on outdated data fail.
     body: { metadata: { resourceVersion }, status: { loadBalancer } },
   })
-  log(`${keyOf(service)}: ${address ?? 'released'}`)
+  // Unless the watch has brought something newer.
+  if (services.get(key) === service) services.set(key, written)
+  log(`${key}: ${address ?? 'released'}`)
 }
 
 async function reconcile(): Promise<void> {
@@ -91,6 +96,20 @@ function later(ms: number): void {
   }, ms)
 }
 
+let routed = ''
+
+/** A node may crash at any moment without anybody saying so. */
+function route(): void {
+  const living = livingNodes()
+  const now = living.map(({ name }) => name).join(' and ')
+  if (now === routed) return
+  routeLoadBalancers(living)
+  log(`nodes that live: ${now || 'none'}`)
+  routed = now
+}
+
+route()
+setInterval(route, 500)
 const stop = new AbortController()
 process.once('SIGTERM', () => stop.abort())
 await listWatch(

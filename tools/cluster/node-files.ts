@@ -33,7 +33,10 @@ function kubelet(name: string): string {
     resolvConf: '/dev/null',
     volumePluginDir: '/var/lib/kubelet/volume-plugins',
     failSwapOn: false,
-    maxPods: 200,
+    maxPods: 250,
+    // A node that has started again says soon that it is Ready; written only when something changed.
+    nodeStatusUpdateFrequency: '2s',
+    nodeStatusReportFrequency: '1m',
     serializeImagePulls: false,
     // Images come from archives and cannot be pulled again: never collected.
     imageGCHighThresholdPercent: 100,

@@ -1,5 +1,5 @@
 // One node of the cluster: starting its init, and ending it as a crash would, without leaving anything behind.
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { containerIds, containersGroup, removeGroups } from './cgroups.ts'
 import { connectNode } from './host-network.ts'
@@ -8,7 +8,7 @@ import { cniSource } from './packages.ts'
 import { childOf, isAlive, type ProcessRecord, recordOf, start, stop } from './process.ts'
 import type { Records } from './records.ts'
 import { type NodeSettings, network, nodes, paths } from './settings.ts'
-import { attempt, ClusterError, until } from './shell.ts'
+import { attempt, ClusterError, run, until } from './shell.ts'
 
 /** Where a node's init mounts its own folders; the mounts are the node's, the folders must exist on the host. */
 const mountPoints = [
@@ -35,7 +35,8 @@ export function initOf(node: NodeSettings): ProcessRecord | undefined {
   return outer && childOf(outer)
 }
 
-export const livingNodes = (): readonly NodeSettings[] => nodes.filter((node) => isAlive(initOf(node)))
+/** By their processes: a node that lives may still be on its way to Ready. */
+export const livingNodes = (): readonly NodeSettings[] => nodes.filter((node) => isAlive(recordOf(node.name)))
 
 /** Starts the node's namespaces and init; returns when the init has its cable, not when the node is Ready. */
 export async function startNode(records: Records, node: NodeSettings): Promise<void> {
@@ -96,5 +97,6 @@ export async function stopNode(node: NodeSettings): Promise<void> {
 
 /** Forgets the node's disks. */
 export function eraseNode(node: NodeSettings): void {
-  rmSync(paths.node(node.name), { recursive: true, force: true })
+  // Hundreds of thousands of files of images: `rm` is several times faster than Node at that.
+  run(['rm', '-rf', paths.node(node.name)])
 }

@@ -14,7 +14,7 @@ const needed: readonly { readonly package: string; readonly present: () => boole
   { package: 'procps', present: () => found('sysctl') },
 ]
 
-function found(program: string): boolean {
+export function found(program: string): boolean {
   return attempt(['sh', '-c', `command -v ${program}`]).ok
 }
 

@@ -41,7 +41,7 @@ export async function start(
   const child = spawn('/bin/sh', ['-c', wrapper, 'sh', join(folder(), name), ...command], {
     detached: true,
     stdio: ['ignore', log, log],
-    env: { PATH: process.env['PATH'] ?? '', HOME: '/root', ...env },
+    env: { PATH: process.env['PATH'] ?? '', HOME: '/root', WISHBONE_CLUSTER_STATE: paths.state, ...env },
   })
   child.on('error', () => undefined)
   child.unref()
@@ -81,6 +81,11 @@ function statOf(pid: number): ReturnType<typeof parseStat> | undefined {
   } catch {
     return undefined
   }
+}
+
+/** Whether any process has this id, ours or not. */
+export function isProcess(pid: number): boolean {
+  return statOf(pid) !== undefined
 }
 
 /** Zombies count as gone. */

@@ -8,8 +8,9 @@ import { stop } from './process.ts'
 import type { Made, Records } from './records.ts'
 import { nodes, paths } from './settings.ts'
 
-/** Ends all processes, then undoes the records. What is already gone is no error. Image archives stay if asked. */
-export async function removeCluster(records: Records, options: { readonly keepImages: boolean }): Promise<void> {
+/** Ends all processes, then undoes the records. What is already gone is no error. Image archives stay. */
+export async function removeCluster(records: Records): Promise<void> {
+  rmSync(join(paths.state, 'complete'), { force: true })
   await stop('load-balancer')
   await Promise.all(nodes.map(stopNode))
   await Promise.all([stop('controller-manager'), stop('scheduler')])
@@ -20,7 +21,6 @@ export async function removeCluster(records: Records, options: { readonly keepIm
   for (const name of ['etcd', 'pki', 'processes', 'log', 'admin.kubeconfig'])
     rmSync(join(paths.state, name), { recursive: true, force: true })
   records.clear()
-  if (!options.keepImages) rmSync(paths.state, { recursive: true, force: true })
 }
 
 async function unmake(made: Made): Promise<void> {

@@ -1,5 +1,5 @@
 // Running other programs, waiting, and telling the operator what happens.
-import { spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 
 /** A failure that the operator can act on: shown without a stack. */
 export class ClusterError extends Error {
@@ -39,6 +39,18 @@ export function run(command: readonly string[], options: RunOptions = {}): strin
   const { ok, stdout, stderr } = attempt(command, options)
   if (!ok) throw new ClusterError(`'${command.join(' ')}' failed: ${stderr.trim() || stdout.trim()}`)
   return stdout
+}
+
+/** As `run`, beside other work. */
+export function runBeside(command: readonly string[]): Promise<string> {
+  const [program = '', ...args] = command
+  return new Promise((resolve, reject) => {
+    execFile(program, args, { maxBuffer: 64 << 20 }, (failure, stdout, stderr) =>
+      failure === null
+        ? resolve(stdout)
+        : reject(new ClusterError(`'${command.join(' ')}' failed: ${stderr.trim() || failure.message}`)),
+    )
+  })
 }
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

@@ -2,70 +2,77 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
-import { KubeClient, type KubeObject, loadConnection, resourcePath } from '../../packages/runtime/src/kube/index.ts'
+import { type KubeClient, type KubeObject, resourcePath } from '../../packages/runtime/src/kube/index.ts'
 import { buildMissing } from './build.ts'
 import { containersGroup, foldersOf } from './cgroups.ts'
 import { apiServer, controllerManager, etcd, loadBalancer, scheduler } from './control-plane.ts'
-import { checkHostNetwork, makeHostNetwork, routeLoadBalancers } from './host-network.ts'
+import { checkHostNetwork, makeHostNetwork } from './host-network.ts'
 import { prepareImages } from './images.ts'
-import { startNode } from './node.ts'
-import { requirePackages, requireRoot } from './packages.ts'
+import { nodeNamed, startNode, stopNode } from './node.ts'
+import { found, requirePackages } from './packages.ts'
 import { makePki } from './pki.ts'
-import { isAlive, recordOf, start } from './process.ts'
-import { Records } from './records.ts'
+import { start } from './process.ts'
+import type { Records } from './records.ts'
 import { removeCluster } from './remove.ts'
-import { nodes, paths } from './settings.ts'
-import { ClusterError, say, until } from './shell.ts'
+import { kubernetesVersion, nodes, paths } from './settings.ts'
+import { say } from './shell.ts'
+import { markComplete, openRecords, readState } from './state.ts'
+import { waitForApi, waitForDns, waitForNodes, withClient } from './wait.ts'
 
-export async function up(options: { readonly install: boolean }): Promise<void> {
-  requireRoot()
+export interface UpOptions {
+  /** Whether missing Debian packages may be installed. */
+  readonly install: boolean
+}
+
+/** Leaves a cluster that is whole as it is, starts missing nodes, and begins anew where only remains are. */
+export async function up(options: UpOptions): Promise<void> {
   requirePackages(options.install)
-  await buildMissing()
-  const records = new Records(join(paths.state, 'records'))
-  if (records.all.length > 0) {
-    say('removing the remains of an earlier run')
-    await removeCluster(records, { keepImages: true })
+  const state = await readState()
+  const records = openRecords()
+  if (state.kind === 'healthy') say('the cluster is up already')
+  else if (state.kind === 'nodes-down') {
+    const missing = state.names.map(nodeNamed)
+    say(`starting ${state.names.join(' and ')}`)
+    for (const node of missing) {
+      await stopNode(node)
+      await startNode(records, node)
+    }
+    await withClient((client) => waitForNodes(client, missing))
+  } else {
+    await buildMissing()
+    if (state.kind === 'remains') {
+      say(`${state.reason}: removing the remains`)
+      await removeCluster(records)
+    }
+    checkHostNetwork()
+    prepareImages()
+    await startAll(records)
+    markComplete()
   }
-  checkHostNetwork()
-  prepareImages()
+  say(`Kubernetes ${kubernetesVersion} with ${nodes.map(({ name }) => name).join(' and ')} is up`)
+  if (!found('kubectl')) process.stdout.write(`export PATH=$PATH:${paths.bin}\n`)
+  process.stdout.write(`export KUBECONFIG=${paths.kubeconfig}\n`)
+}
+
+async function startAll(records: Records): Promise<void> {
   makePki()
   makeHostNetwork(records)
   if (foldersOf(containersGroup).length === 0) records.add({ kind: 'cgroup', path: containersGroup })
   say('starting the control plane')
   await start('etcd', etcd)
   await start('kube-apiserver', apiServer)
-  process.env['KUBECONFIG'] = paths.kubeconfig
-  const client = new KubeClient(await loadConnection(), 'wishbone-cluster')
-  await waitForApi(client)
-  say('the API server is ready')
-  await start('controller-manager', controllerManager)
-  await start('scheduler', scheduler)
-  await Promise.all(nodes.map((node) => startNode(records, node)))
-  routeLoadBalancers(records, nodes)
-  await applyManifests(client)
-  await start('load-balancer', loadBalancer, { KUBECONFIG: join(paths.state, 'load-balancer.kubeconfig') })
-  await waitForNodes(client)
-  say('the nodes are ready')
-  await waitForDns(client)
-  say('the cluster is up')
-  client.close()
-}
-
-async function waitForApi(client: KubeClient): Promise<void> {
-  const alive = (): boolean => ['etcd', 'kube-apiserver'].every((name) => isAlive(recordOf(name)))
-  const ready = await until(
-    async () => {
-      if (!alive()) return true
-      return client.request('GET', '/readyz', { timeoutMs: 2000 }).then(
-        () => true,
-        (cause: unknown) => cause instanceof SyntaxError, // the answer is the word "ok"
-      )
-    },
-    90_000,
-    200,
-  )
-  if (!ready || !alive())
-    throw new ClusterError(`the API server does not come up; see etcd.log and kube-apiserver.log in ${paths.logs}`)
+  await withClient(async (client) => {
+    await waitForApi(client)
+    say('the API server is ready; starting the nodes')
+    await start('controller-manager', controllerManager)
+    await start('scheduler', scheduler)
+    await Promise.all(nodes.map((node) => startNode(records, node)))
+    await applyManifests(client)
+    await start('load-balancer', loadBalancer, { KUBECONFIG: join(paths.state, 'load-balancer.kubeconfig') })
+    await waitForNodes(client, nodes)
+    say('the nodes are ready')
+    await waitForDns(client)
+  })
 }
 
 async function applyManifests(client: KubeClient): Promise<void> {
@@ -76,36 +83,4 @@ async function applyManifests(client: KubeClient): Promise<void> {
     const kind = { ...object, plural, namespaced: object.metadata.namespace !== undefined }
     await client.apply(resourcePath(kind, object.metadata.namespace, object.metadata.name), object, 'wishbone-cluster')
   }
-}
-
-interface Condition {
-  readonly type: string
-  readonly status: string
-}
-
-async function waitForNodes(client: KubeClient): Promise<void> {
-  const ready = await until(
-    async () => {
-      const { items } = await client.get<{ items: { status?: { conditions?: Condition[] } }[] }>('/api/v1/nodes')
-      const isReady = (conditions: readonly Condition[] = []): boolean =>
-        conditions.some(({ type, status }) => type === 'Ready' && status === 'True')
-      return items.filter(({ status }) => isReady(status?.conditions)).length === nodes.length
-    },
-    120_000,
-    250,
-  )
-  if (!ready) throw new ClusterError(`the nodes do not become Ready; see ${paths.logs}`)
-}
-
-async function waitForDns(client: KubeClient): Promise<void> {
-  const path = '/apis/apps/v1/namespaces/kube-system/deployments/coredns'
-  const ready = await until(
-    async () => {
-      const { status } = await client.get<{ status?: { readyReplicas?: number } }>(path)
-      return (status?.readyReplicas ?? 0) >= 1
-    },
-    120_000,
-    250,
-  )
-  if (!ready) throw new ClusterError(`cluster DNS does not become ready; see 'kubectl -n kube-system get pods'`)
 }

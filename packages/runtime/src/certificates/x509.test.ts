@@ -55,6 +55,14 @@ describe('issued certificates', () => {
     expect(leaf.ca).toBe(false)
   })
 
+  test('may have a subject, and then need no other name', () => {
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const subject = { commonName: 'system:node:a', organization: 'system:nodes' }
+    const leaf = new X509Certificate(issueLeaf({ publicKey, subject, ttlSeconds: 60, signer: root }).pem)
+    expect(leaf.subject).toBe('O=system:nodes\nCN=system:node:a')
+    expect(leaf.subjectAltName).toBeUndefined()
+  })
+
   test('begin two minutes ago and never outlive their signer', () => {
     const now = new Date('2026-06-01T12:00:00Z')
     const signer = selfSignedRoot({ organization: 'x', ttlSeconds: 3600, now })
