@@ -121,7 +121,7 @@ function statusDump({ pipeline, leader }: DebugOptions): unknown {
     error: pipeline.error,
     statuses: last?.translation.statuses ?? [],
     infra: (last?.translation.infra ?? []).map((desired) =>
-      desired.kind === 'apply' ? { apply: desired.object } : { delete: desired.ref },
+      desired.kind === 'apply' ? { apply: desired.object } : { [desired.kind]: desired.ref },
     ),
     blocked: Object.fromEntries(last?.snapshot.blocked ?? []),
   }

@@ -7,6 +7,8 @@ export const variables = {
   image: text('PROXY_IMAGE', defaultSettings.image),
   /** Where those find the controller; by default its Service in its own namespace. */
   discoveryAddress: optional('DISCOVERY_ADDRESS'),
+  /** How long stopping waypoints and gateways wait for their connections. */
+  drainSeconds: seconds('PROXY_DRAIN_SECONDS', defaultSettings.drainSeconds),
   /** The network that the cluster's workloads are in. */
   network: text('NETWORK', ''),
   /** `<namespace>/<service account>`, comma-separated: who may ask for the identities of the pods on its node. */
@@ -67,6 +69,7 @@ export function readControllerSettings(env: Environment) {
       image: own.image,
       discoveryAddress: own.discoveryAddress ?? `https://wishbone-controller.${namespace}.svc:15012`,
       proxyEnvironment: proxyEnvironment(env),
+      drainSeconds: own.drainSeconds,
       automaticWaypointLingerMs: own.automaticWaypointLingerSeconds * 1000,
     } satisfies Settings,
   }

@@ -50,7 +50,7 @@ describe('golden translations', () => {
 describe('for every golden input', () => {
   const goldens = cases.map((name) => read(name))
 
-  test('the order of the input does not matter', () => {
+  test('the order of the input does not matter', { timeout: 60_000 }, () => {
     const permuted = fc.constantFrom(...goldens).chain(({ snapshot }) => {
       const lists = Object.entries(snapshot).map(([name, value]) =>
         Array.isArray(value)
@@ -73,7 +73,7 @@ describe('for every golden input', () => {
     for (const { snapshot } of goldens) translate(deepFreeze(structuredClone(snapshot)), defaultSettings)
   })
 
-  test('any object may be missing: nothing throws', () => {
+  test('any object may be missing: nothing throws', { timeout: 60_000 }, () => {
     for (const { snapshot } of goldens) {
       for (const [name, value] of Object.entries(snapshot)) {
         if (!Array.isArray(value)) continue

@@ -39,12 +39,12 @@ function renderSection({ mesh, infra, statuses, recheckAtUnixMs }: Translation, 
       )
     case 'infra':
       return infra.map((desired) =>
-        desired.kind === 'delete'
-          ? `delete ${desired.ref.kind} ${desired.ref.namespace}/${desired.ref.name}`
-          : `apply ${desired.object.kind} ${desired.object.metadata.namespace}/${desired.object.metadata.name}`,
+        desired.kind === 'apply'
+          ? `apply ${desired.object.kind} ${desired.object.metadata.namespace ?? ''}/${desired.object.metadata.name}`
+          : `${desired.kind} ${desired.ref.kind} ${desired.ref.namespace}/${desired.ref.name}`,
       )
     case 'infraObjects':
-      return infra.map((desired) => (desired.kind === 'apply' ? desired.object : { delete: desired.ref }))
+      return infra.map((desired) => (desired.kind === 'apply' ? desired.object : { [desired.kind]: desired.ref }))
     case 'recheckAt':
       return recheckAtUnixMs === undefined ? null : new Date(recheckAtUnixMs).toISOString()
     case 'scopes':

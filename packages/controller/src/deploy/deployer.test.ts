@@ -102,6 +102,35 @@ describe('the deployer', () => {
     expect(api.find(services, 'shop', 'wp')?.['spec']).toEqual({ ports: [{ port: 81 }] })
   })
 
+  test('keeps what is to be kept, whatever it is like', async () => {
+    await deployer.reconcile([service(80)], signal)
+    await settle()
+    const ref = { apiVersion: 'v1', kind: 'Service', namespace: 'shop', name: 'wp' }
+    expect(await deployer.reconcile([{ kind: 'keep', ref }], signal)).toEqual({ written: 0, failed: 0 })
+    expect(api.find(services, 'shop', 'wp')).toBeDefined()
+  })
+
+  test('tells what the API server does not accept', async () => {
+    api.fail(/PATCH .*deployments/, 422, 1)
+    await deployer.reconcile([deployment, service(80)], signal)
+    expect([...deployer.blocked]).toEqual([
+      ['Deployment/shop/wp', expect.stringMatching(/^the API server does not accept Deployment\/shop\/wp: .*422/)],
+    ])
+    await deployer.reconcile([deployment, service(80)], signal)
+    expect(deployer.blocked.size).toBe(0)
+  })
+
+  test('is content with somebody else’s object where that is enough', async () => {
+    const foreign = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'wp', namespace: 'shop' } }
+    api.put(services, { ...foreign, spec: { controllerName: 'example.com/x' } })
+    await settle()
+    const wanted = { ...service(80), unlessForeign: true } as Desired
+    expect(await deployer.reconcile([wanted], signal)).toEqual({ written: 0, failed: 0 })
+    await deployer.reconcile([wanted], signal)
+    expect(deployer.blocked.size).toBe(0)
+    expect(log.lines.filter((line) => line.includes('left alone'))).toHaveLength(1)
+  })
+
   test('makes again what somebody deleted', async () => {
     await deployer.reconcile([service(80)], signal)
     await settle()

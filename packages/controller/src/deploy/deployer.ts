@@ -26,7 +26,15 @@ export interface DeployerOptions {
 type Apply = Extract<Desired, { kind: 'apply' }>
 
 /** Kinds that are pruned, in the order in which their absence hurts least; applied in the opposite order. */
-const prunedNames: readonly WatchedName[] = ['services', 'deployments', 'gateways', 'configMaps', 'serviceAccounts']
+const prunedNames: readonly WatchedName[] = [
+  'horizontalPodAutoscalers',
+  'podDisruptionBudgets',
+  'services',
+  'deployments',
+  'gateways',
+  'configMaps',
+  'serviceAccounts',
+]
 
 interface Applied {
   readonly hash: string
@@ -45,6 +53,7 @@ export class Deployer {
   readonly #applied = new Map<string, Applied>()
   #blocked = new Map<string, string>()
   #complaints = new Map<string, string>()
+  readonly #left = new Set<string>()
 
   constructor(options: DeployerOptions) {
     this.#options = options
@@ -74,13 +83,17 @@ export class Deployer {
         if (live !== undefined) doomed.push(live)
         continue
       }
+      if (desired.kind === 'keep') {
+        wanted.add(`${desired.ref.kind}/${desired.ref.namespace}/${desired.ref.name}`)
+        continue
+      }
       wanted.add(keyOf(desired.object))
       const order = -prunedNames.indexOf(watchedNameOf(desired.object.apiVersion, desired.object.kind) ?? 'services')
       steps.set(order, [...(steps.get(order) ?? []), desired])
     }
     for (const order of [...steps.keys()].sort((a, b) => a - b)) {
       await inParallel(steps.get(order)!, 8, (desired) =>
-        this.#guard(keyOf(desired.object), result, () => this.#apply(desired, blocked, signal)),
+        this.#guard(keyOf(desired.object), result, () => this.#apply(desired, blocked, signal), blocked),
       )
     }
     for (const name of prunedNames)
@@ -96,7 +109,7 @@ export class Deployer {
   }
 
   /** True if something was written. */
-  async #apply({ object }: Apply, blocked: Map<string, string>, signal: AbortSignal): Promise<boolean> {
+  async #apply({ object, unlessForeign }: Apply, blocked: Map<string, string>, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false
     const { client, store, log } = this.#options
     const kind = kindOrThrow(object)
@@ -123,7 +136,8 @@ export class Deployer {
       throw cause
     })
     if (live !== undefined && !isOurs(live)) {
-      const sentence = `${object.kind} ${namespace}/${name} exists and was not made by this controller; delete or rename it`
+      if (unlessForeign === true) return this.#leave(live)
+      const sentence = `${object.kind} ${namespace}/${name} exists, was not made by this controller and is left alone; delete or rename it, or rename the Gateway`
       if (!this.#blocked.has(key)) log.warn('an object of this name is in the way', { object: key, hint: sentence })
       blocked.set(key, sentence)
       return false
@@ -136,6 +150,19 @@ export class Deployer {
     if (version === live?.metadata.resourceVersion) return false
     log.info(live === undefined ? 'made an object' : 'changed an object', { object: key })
     return true
+  }
+
+  /** Somebody else's object of a name that we would take: said once. */
+  #leave(object: KubeObject): boolean {
+    const key = keyOf(object)
+    if (this.#left.has(key)) return false
+    this.#left.add(key)
+    const { controllerName } = (object['spec'] ?? {}) as { readonly controllerName?: string }
+    this.#options.log.info('an object of this name is somebody else’s and is left alone', {
+      object: key,
+      controller: controllerName,
+    })
+    return false
   }
 
   async #delete(object: KubeObject, signal: AbortSignal): Promise<boolean> {
@@ -154,18 +181,32 @@ export class Deployer {
     return true
   }
 
-  async #guard(key: string, result: { written: number; failed: number }, act: () => Promise<boolean>): Promise<void> {
+  /** `refused`: gets a sentence for a status if the API does not accept the object. */
+  async #guard(
+    key: string,
+    result: { written: number; failed: number },
+    act: () => Promise<boolean>,
+    refused?: Map<string, string>,
+  ): Promise<void> {
     try {
       if (await act()) result.written++
       this.#complaints.delete(key)
     } catch (cause) {
       result.failed++
       const reason = messageOf(cause)
+      if (isRefusal(cause)) refused?.set(key, `the API server does not accept ${key}: ${reason}`)
       if (this.#complaints.get(key) === reason) return
       this.#complaints.set(key, reason)
       this.#options.log.warn('cannot write an object; it is tried again', { object: key, reason })
     }
   }
+}
+
+/** Not an outage: the same object would be refused again. */
+function isRefusal(cause: unknown): boolean {
+  if ([400, 403, 422].some((status) => isStatus(cause, status))) return true
+  // What server-side apply answers for a field that the kind does not have.
+  return isStatus(cause, 500) && cause.message.includes('typed patch object')
 }
 
 function keyOf(object: {

@@ -16,6 +16,7 @@ const of = (apiVersion: string, kind: string, plural: string, namespaced = true)
   plural,
   namespaced,
 })
+const gatewayLabel = 'gateway.networking.k8s.io/gateway-name'
 const gatewayApi = 'gateway.networking.k8s.io/v1'
 
 /** The kinds of the store, by the snapshot's member that they fill. */
@@ -38,26 +39,33 @@ export const watchedKinds = {
   nodes: core('Node', 'nodes', false),
   // Other Secrets are nobody's business here: the CA's is read by name.
   secrets: { ...core('Secret', 'secrets'), fieldSelector: 'type=kubernetes.io/tls' },
-  configMaps: core('ConfigMap', 'configmaps'),
+  // They may be big, and only some of their keys are read.
+  configMaps: { ...core('ConfigMap', 'configmaps'), pageSize: 50 },
   authorizationPolicies: of('security.istio.io/v1', 'AuthorizationPolicy', 'authorizationpolicies'),
   peerAuthentications: of('security.istio.io/v1', 'PeerAuthentication', 'peerauthentications'),
   faultInjections: of('wishbone.dev/v1alpha1', 'FaultInjection', 'faultinjections'),
   // Only those that stand for Gateways.
   deployments: {
     ...of('apps/v1', 'Deployment', 'deployments'),
-    labelSelector: 'gateway.networking.k8s.io/gateway-name',
+    labelSelector: gatewayLabel,
+  },
+  // Made only where a Gateway's parameters ask for them.
+  horizontalPodAutoscalers: {
+    ...of('autoscaling/v2', 'HorizontalPodAutoscaler', 'horizontalpodautoscalers'),
+    labelSelector: gatewayLabel,
+    dispensable: true,
+  },
+  podDisruptionBudgets: {
+    ...of('policy/v1', 'PodDisruptionBudget', 'poddisruptionbudgets'),
+    labelSelector: gatewayLabel,
+    dispensable: true,
   },
 } as const satisfies Record<string, WatchedKind>
 
 export type WatchedName = keyof typeof watchedKinds
 
-const others: readonly ResourceKind[] = [
-  of('policy/v1', 'PodDisruptionBudget', 'poddisruptionbudgets'),
-  of('autoscaling/v2', 'HorizontalPodAutoscaler', 'horizontalpodautoscalers'),
-]
-
 const byKind = new Map<string, ResourceKind>(
-  [...Object.values(watchedKinds), ...others].map((kind) => [`${kind.apiVersion}/${kind.kind}`, kind]),
+  Object.values(watchedKinds).map((kind) => [`${kind.apiVersion}/${kind.kind}`, kind]),
 )
 const nameByKind = new Map<string, WatchedName>(
   (Object.keys(watchedKinds) as WatchedName[]).map((name) => {

@@ -88,6 +88,25 @@ describe('a store', () => {
     expect(object.metadata.annotations).toEqual({ keep: 'me' })
   })
 
+  test('keeps of ConfigMaps what is read, and does not wake anybody for the rest', async () => {
+    const maps = '/api/v1/configmaps'
+    const put = (data: Record<string, string>) =>
+      api.put(maps, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a', namespace: 'shop' }, data })
+    put({ deployment: 'spec: {}', heartbeat: '1' })
+    start(['configMaps'])
+    await store.synced
+    await eventually('the watch', () => api.watcherCount === 1)
+    expect(store.get('configMaps', 'shop', 'a')?.['data']).toEqual({ deployment: 'spec: {}', heartbeat: '' })
+    const before = changes.length
+    const { metadata } = put({ deployment: 'spec: {}', heartbeat: '2' })
+    await eventually('the version', () => {
+      return store.get('configMaps', 'shop', 'a')?.metadata.resourceVersion === metadata.resourceVersion
+    })
+    expect(changes).toHaveLength(before)
+    put({ deployment: 'spec: {replicas: 2}', heartbeat: '3' })
+    await eventually('the change', () => changes.length > before)
+  })
+
   test('resumes a broken watch where it was, without another list', async () => {
     api.put(pods, pod('a'))
     start()

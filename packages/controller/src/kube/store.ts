@@ -2,6 +2,7 @@
 // list-watch each. `objects()` of a kind is the same array until something of that kind changes, so that a consumer may
 // memoise on it.
 
+import { stableJson } from '@wishbone/core/result'
 import {
   type KubeClient,
   type KubeObject,
@@ -12,6 +13,7 @@ import {
   type WatchEvent,
 } from '@wishbone/runtime/kube'
 import type { Log } from '../log.ts'
+import { overlayKeys } from '../translate/index.ts'
 import { type WatchedKind, type WatchedName, watchedKinds } from './resources.ts'
 
 export interface StoreObserver {
@@ -132,8 +134,9 @@ export class Store implements AsyncDisposable {
           const key = keyOf(object)
           const known = before.get(key)
           const same = known !== undefined && sameVersion(known, object)
-          collection.byKey.set(key, same ? known : freeze(object))
-          different ||= !same
+          const kept = same ? known : freeze(object)
+          collection.byKey.set(key, kept)
+          different ||= !same && !(known !== undefined && saysTheSame(known, kept))
         }
         collection.synced = true
         if (different) changed()
@@ -142,8 +145,9 @@ export class Store implements AsyncDisposable {
       upsert: (object) => {
         const known = collection.byKey.get(keyOf(object))
         if (known !== undefined && sameVersion(known, object)) return
-        collection.byKey.set(keyOf(object), freeze(object))
-        changed()
+        const kept = freeze(object)
+        collection.byKey.set(keyOf(object), kept)
+        if (known === undefined || !saysTheSame(known, kept)) changed()
       },
       remove: (object) => {
         if (collection.byKey.delete(keyOf(object))) changed()
@@ -198,7 +202,26 @@ function freeze(object: KubeObject): KubeObject {
     const { [lastApplied]: _, ...rest } = annotations
     metadata['annotations'] = rest
   }
-  return deepFreeze({ ...object, metadata } as unknown as KubeObject)
+  const read = object.kind === 'ConfigMap' ? { data: readData(object), binaryData: undefined } : {}
+  return deepFreeze({ ...object, ...read, metadata } as unknown as KubeObject)
+}
+
+/** What is read of ConfigMaps; of everything else in them only the name is kept. */
+const readKeys = new Set<string>([...overlayKeys, 'root-cert.pem', 'ca.crt'])
+
+function readData(object: KubeObject): Readonly<Record<string, string>> {
+  const data = (object['data'] ?? {}) as Readonly<Record<string, string>>
+  return Object.fromEntries(Object.entries(data).map(([key, text]) => [key, readKeys.has(key) ? text : '']))
+}
+
+/** Programs use ConfigMaps for what changes all the time; that is no reason to translate the cluster again. */
+function saysTheSame(a: KubeObject, b: KubeObject): boolean {
+  if (a.kind !== 'ConfigMap') return false
+  const said = (object: KubeObject) => {
+    const { resourceVersion: _, ...metadata } = object.metadata
+    return stableJson({ ...object, metadata })
+  }
+  return said(a) === said(b)
 }
 
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration'

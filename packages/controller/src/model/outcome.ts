@@ -15,8 +15,12 @@ export type Desired =
       /** Server-side apply; what an earlier apply owned and this one lacks goes away. */
       readonly kind: 'apply'
       readonly object: KubeObject & Readonly<Record<string, unknown>>
+      /** An object of this name that somebody else made serves as well: it is left alone and nothing is missing. */
+      readonly unlessForeign?: boolean
     }
   | { readonly kind: 'delete'; readonly ref: ObjectReference }
+  /** If it is there it stays as it is. */
+  | { readonly kind: 'keep'; readonly ref: ObjectReference }
 
 /** A reference to a parent, copied verbatim from the route. */
 export interface ParentReference {

@@ -11,6 +11,7 @@ import type {
   GatewayClass,
   GRPCRoute,
   HTTPRoute,
+  KubeObject,
   ListenerSet,
   Namespace,
   Node,
@@ -48,6 +49,8 @@ export interface Snapshot {
   readonly peerAuthentications: readonly PeerAuthentication[]
   readonly faultInjections: readonly FaultInjection[]
   readonly deployments: readonly Deployment[]
+  readonly horizontalPodAutoscalers: readonly KubeObject[]
+  readonly podDisruptionBudgets: readonly KubeObject[]
   /** Names that stand in the way of wanted infrastructure: `<kind>/<namespace>/<name>` to a sentence for a status. */
   readonly blocked?: ReadonlyMap<string, string>
   /** The clock, for time limits such as an automatic waypoint's; milliseconds since the epoch. */
@@ -78,5 +81,7 @@ export const emptySnapshot: Snapshot = {
   peerAuthentications: [],
   faultInjections: [],
   deployments: [],
+  horizontalPodAutoscalers: [],
+  podDisruptionBudgets: [],
   nowUnixMs: 0,
 }

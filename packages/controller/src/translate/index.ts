@@ -1,2 +1,3 @@
 // The whole translation, from the cluster's objects to what proxies and the Kubernetes API get.
+export { overlayKeys } from './infra/parameters.ts'
 export { translate } from './translate.ts'

@@ -20,6 +20,8 @@ export const labels = {
   tunnel: 'networking.istio.io/tunnel',
   gatewayName: 'gateway.networking.k8s.io/gateway-name',
   gatewayClass: 'gateway.networking.k8s.io/gateway-class-name',
+  /** On a ConfigMap of the system namespace: its parameters are for all Gateways of that class. */
+  defaultsForClass: 'gateway.istio.io/defaults-for-class',
   automatic: 'wishbone.dev/automatic',
   /** On whatever carries use-waypoint; "open" lets traffic pass while the waypoint is missing or not ready. */
   failureMode: 'wishbone.dev/waypoint-failure-mode',

@@ -2,7 +2,7 @@
 // only what those can lead to.
 import type { security } from '@wishbone/proto'
 import type { Scope } from '../model/index.ts'
-import { everyListener, type TranslatedGateway } from './gateways/gateways.ts'
+import { everyListener, isServed, type TranslatedGateway } from './gateways/gateways.ts'
 import { infraName } from './infra/names.ts'
 import type { TranslatedRoute } from './routes/routes.ts'
 import type { MeshService } from './services/services.ts'
@@ -128,7 +128,7 @@ export function scopesOf(
 ): ReadonlyMap<string, Scope> {
   const scopes = new Map<string, Scope>()
   for (const [key, found] of reach) {
-    if (found.gateway.accepted.status !== 'True') continue
+    if (!isServed(found.gateway)) continue
     const wanted = new Set([...found.listeners].flatMap((name) => listeners.messages.get(name)?.policies ?? []))
     // A gateway is a client of the mesh: ztunnels judge it by its own identity.
     if (found.gateway.kind === 'waypoint')

@@ -2,7 +2,7 @@
 // clock, a file or the previous result.
 import type { l7 } from '@wishbone/proto'
 import type { Settings, Snapshot, Translation } from '../model/index.ts'
-import { everyListener, type TranslatedGateway, translateGateways } from './gateways/gateways.ts'
+import { everyListener, isServed, type TranslatedGateway, translateGateways } from './gateways/gateways.ts'
 import { infraOf } from './infra/infra.ts'
 import { enforcedOn, finishServices, finishWorkloads } from './mesh.ts'
 import { translateBackendTlsPolicies } from './policies/backend-tls.ts'
@@ -29,7 +29,7 @@ export function translate(snapshot: Snapshot, settings: Settings): Translation {
   const services = meshServices(world)
   const workloads = meshWorkloads(world, services)
   const gateways = translateGateways(world)
-  const waypoints = findWaypoints(world, acceptedKeys(gateways))
+  const waypoints = findWaypoints(world, servedKeys(gateways))
   const named = namedServices(world, services)
   const automatic = automaticWaypoints(world, services, named)
   const bindings = bind(world, waypoints, services, workloads, named)
@@ -77,8 +77,8 @@ export function translate(snapshot: Snapshot, settings: Settings): Translation {
   }
 }
 
-function acceptedKeys(gateways: ReadonlyMap<string, TranslatedGateway>): ReadonlySet<string> {
-  return new Set([...gateways.values()].filter(({ accepted }) => accepted.status === 'True').map(({ key }) => key))
+function servedKeys(gateways: ReadonlyMap<string, TranslatedGateway>): ReadonlySet<string> {
+  return new Set([...gateways.values()].filter(isServed).map(({ key }) => key))
 }
 
 /** Keys of the Services that have a policy on their waypoint, by targetRef to them or to it. */

@@ -93,7 +93,7 @@ export async function listWatch(
         version = undefined
         // The first time at once; a server that always says so gets the back-off.
         if (failures++ === 0) continue
-      } else if (isStatus(cause, 404)) {
+      } else if (isStatus(cause, 404) || (kind.dispensable === true && isStatus(cause, 403))) {
         version = undefined
         if (presence === 'present') presence = 'doubtful'
         else if (presence !== 'absent') {
@@ -126,7 +126,12 @@ async function list(
   let next: string | undefined
   for (;;) {
     const page = await client.request<ListPage>('GET', resourcePath(kind, kind.namespace), {
-      query: { limit: pageSize, continue: next, labelSelector: kind.labelSelector, fieldSelector: kind.fieldSelector },
+      query: {
+        limit: kind.pageSize ?? pageSize,
+        continue: next,
+        labelSelector: kind.labelSelector,
+        fieldSelector: kind.fieldSelector,
+      },
       signal,
     })
     // Items of a list carry neither apiVersion nor kind.

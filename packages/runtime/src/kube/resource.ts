@@ -13,6 +13,10 @@ export interface WatchedKind extends ResourceKind {
   /** Filters that the API server applies; they keep what nobody reads out of memory. */
   readonly labelSelector?: string
   readonly fieldSelector?: string
+  /** Objects a page, if they are unusually big. */
+  readonly pageSize?: number
+  /** A program that may not list it (403) goes on as if it were not installed. */
+  readonly dispensable?: boolean
 }
 
 /** `namespace` undefined: the cluster-wide collection, or an object without namespace. */

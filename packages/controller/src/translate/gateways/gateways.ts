@@ -2,9 +2,11 @@
 import { parseIp } from '@wishbone/core/ip'
 import { serviceFqdn } from '@wishbone/core/names'
 import type { l7 } from '@wishbone/proto'
-import type { Gateway } from '../../kinds/index.ts'
+import type { Gateway, KubeObject } from '../../kinds/index.ts'
 import { no, type Verdict, yes } from '../conditions.ts'
 import { gatewayLabel, infraName } from '../infra/names.ts'
+import { infraKinds, infrastructureOf } from '../infra/objects.ts'
+import { type Overlay, overlayKeys, parametersOf } from '../infra/parameters.ts'
 import { labels } from '../names.ts'
 import { hasReadyPod } from '../waypoints/catalog.ts'
 import { type ClassKind, guarded, keyOf, olderFirst, type World } from '../world.ts'
@@ -28,6 +30,15 @@ export interface TranslatedGateway {
   /** What backends are shown that are spoken to with TLS. */
   readonly backendCertificate?: l7.Certificate
   readonly addresses: readonly GatewayAddress[]
+  /** What it needs in the cluster; empty if its parameters can't be used. */
+  readonly infrastructure: readonly (KubeObject & Readonly<Record<string, unknown>>)[]
+  /** Somebody else has the name that its objects need. */
+  readonly conflict?: Verdict
+}
+
+/** Whether its proxies get a configuration. One whose parameters have become wrong goes on with what it has. */
+export function isServed({ accepted, conflict }: TranslatedGateway): boolean {
+  return !conflict && (accepted.status === 'True' || accepted.reason === 'InvalidParameters')
 }
 
 export interface GatewayAddress {
@@ -62,8 +73,14 @@ function translateGateway(
     translateListener(world, object, object, spec, { kind, others: object.spec.listeners }),
   )
   const listenerSets = translateListenerSets(world, object, kind)
-  const accepted = nameConflict(world, object, kind, owners) ?? acceptedVerdict(object, listeners)
-  const addresses = accepted.status === 'True' ? addressesOf(world, object, kind) : []
+  const every = everyListener({ listeners, listenerSets })
+  const conflict = nameConflict(world, object, kind, owners)
+  const parameters = parametersOf(world, object)
+  const overlays = parameters.kind === 'valid' ? parameters.overlays : []
+  const { objects, problem } = infrastructureOf(object, kind, every, world.settings, overlays)
+  const wrong = parameters.kind === 'invalid' ? parameters.message : problem
+  const accepted = wrong === undefined ? acceptedVerdict(object, listeners, overlays) : no('InvalidParameters', wrong)
+  const addresses = conflict === undefined ? addressesOf(world, object, kind) : []
   const backendRef = object.spec.tls?.backend?.clientCertificateRef
   const found = backendRef && resolveCertificate(world, object, backendRef)
   const resolvedRefs = (() => {
@@ -79,7 +96,9 @@ function translateGateway(
     listeners,
     listenerSets,
     accepted,
-    programmed: programmedVerdict(world, object, kind, accepted, everyListener({ listeners, listenerSets }), addresses),
+    programmed: conflict ?? programmedVerdict(world, object, kind, accepted, every, addresses),
+    infrastructure: wrong === undefined ? objects : [],
+    ...(conflict ? { conflict } : {}),
     ...(resolvedRefs ? { resolvedRefs } : {}),
     ...(isInsecure(object) ? { insecureFrontend: yes('ConfigurationChanged', insecureMessage) } : {}),
     ...(found?.kind === 'valid' ? { backendCertificate: found.certificate } : {}),
@@ -113,23 +132,35 @@ function nameConflict(
   const name = `${object.metadata.namespace}/${infraName(object, kind)}`
   const owner = owners.get(name)
   if (owner && owner !== object) {
-    return no('NameConflict', `Gateway ${keyOf(owner)} already has the Service ${name}; rename one of the Gateways`)
+    return no('Invalid', `Gateway ${keyOf(owner)} already has the Service ${name}; rename one of the Gateways`)
   }
   const service = world.services.get(name)
   if (!service || service.metadata.labels?.[labels.gatewayName] === gatewayLabel(object)) return undefined
-  return no('NameConflict', `a Service ${name} exists that is not this Gateway's; rename the Gateway or the Service`)
+  return no(
+    'Invalid',
+    `a Service ${name} exists that is not this Gateway's and is left alone; rename the Gateway or the Service`,
+  )
 }
 
-function acceptedVerdict({ spec }: Gateway, listeners: readonly TranslatedListener[]): Verdict {
-  if (spec.infrastructure?.parametersRef) {
-    return no('InvalidParameters', 'spec.infrastructure.parametersRef is not supported; remove it')
-  }
+function acceptedVerdict(
+  { spec }: Gateway,
+  listeners: readonly TranslatedListener[],
+  overlays: readonly Overlay[],
+): Verdict {
   const strange = (spec.addresses ?? []).find(({ type }) => type !== undefined && type !== 'IPAddress')
   if (strange) return no('UnsupportedAddress', `addresses of type ${strange.type} are not supported; use IPAddress`)
   const bad = listeners.filter(({ accepted }) => accepted.status === 'False')
-  if (bad.length === 0) return yes('Accepted')
+  if (bad.length === 0) return yes('Accepted', ignoredParameters(overlays))
   const message = bad.map((listener) => `listener ${listener.spec.name}: ${listener.accepted.message}`).join('; ')
   return bad.length === listeners.length ? no('ListenersNotValid', message) : yes('ListenersNotValid', message)
+}
+
+/** Said, but no reason to refuse: Istio ignores such keys too. */
+function ignoredParameters(overlays: readonly Overlay[]): string {
+  return overlays
+    .filter(({ unknown }) => unknown.length > 0)
+    .map(({ source, unknown }) => `${source}: ${unknown.join(', ')} ignored; known keys are ${overlayKeys.join(', ')}`)
+    .join('; ')
 }
 
 function addressesOf(world: World, gateway: Gateway, kind: ClassKind): readonly GatewayAddress[] {
@@ -158,10 +189,10 @@ function programmedVerdict(
   listeners: readonly TranslatedListener[],
   addresses: readonly GatewayAddress[],
 ): Verdict {
-  if (accepted.status === 'False') return no('Invalid', 'the Gateway is not accepted')
+  if (accepted.status === 'False') return no('Invalid', `the Gateway is not accepted: ${accepted.message}`)
   if (!listeners.some(({ usable }) => usable)) return no('Invalid', 'no listener can serve; see their conditions')
   const name = `${gateway.metadata.namespace}/${infraName(gateway, kind)}`
-  for (const made of ['ServiceAccount', 'Service', 'Deployment']) {
+  for (const [, made] of infraKinds) {
     const inTheWay = world.snapshot.blocked?.get(`${made}/${name}`)
     if (inTheWay !== undefined) return no('Invalid', inTheWay)
   }

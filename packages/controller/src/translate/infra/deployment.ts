@@ -2,6 +2,10 @@
 import type { Settings } from '../../model/index.ts'
 import { labels } from '../names.ts'
 
+export const drainVariable = 'CONNECTION_TERMINATION_DEADLINE'
+/** What a pod is given beyond the drain, to end in order. */
+export const drainReserveSeconds = 5
+
 export interface ProxyFacts {
   readonly name: string
   readonly namespace: string
@@ -26,6 +30,8 @@ export function deploymentSpec(facts: ProxyFacts, settings: Settings) {
   }
   return {
     selector: { matchLabels: facts.selector },
+    // The next one is ready before the last one stops.
+    strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
     template: {
       metadata: {
         labels: podLabels,
@@ -35,11 +41,18 @@ export function deploymentSpec(facts: ProxyFacts, settings: Settings) {
         serviceAccountName: facts.name,
         // As process 1 it would not hear a SIGTERM that comes before its handler is in place, and stay until it is killed.
         shareProcessNamespace: true,
-        // Drain takes at most 300 s; without open streams the program ends at once.
-        terminationGracePeriodSeconds: 305,
-        ...(facts.lowPorts
-          ? { securityContext: { sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }] } }
-          : {}),
+        // It talks to the controller by the token below, and to no API server.
+        automountServiceAccountToken: false,
+        // Without open streams the program ends at once.
+        terminationGracePeriodSeconds: drainSeconds(settings) + drainReserveSeconds,
+        securityContext: {
+          runAsNonRoot: true,
+          runAsUser: 1337,
+          runAsGroup: 1337,
+          fsGroup: 1337,
+          seccompProfile: { type: 'RuntimeDefault' },
+          ...(facts.lowPorts ? { sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }] } : {}),
+        },
         containers: [
           {
             name: 'wishbone',
@@ -57,9 +70,6 @@ export function deploymentSpec(facts: ProxyFacts, settings: Settings) {
               allowPrivilegeEscalation: false,
               capabilities: { drop: ['ALL'] },
               readOnlyRootFilesystem: true,
-              runAsNonRoot: true,
-              runAsUser: 1337,
-              runAsGroup: 1337,
             },
             volumeMounts: [
               { name: 'istio-token', mountPath: '/var/run/secrets/tokens', readOnly: true },
@@ -83,6 +93,12 @@ export function deploymentSpec(facts: ProxyFacts, settings: Settings) {
   }
 }
 
+/** A variable that is handed on may say otherwise than the setting. */
+function drainSeconds({ drainSeconds: seconds, proxyEnvironment }: Settings): number {
+  const handed = /^(\d+)s?$/.exec(proxyEnvironment[drainVariable] ?? '')?.[1]
+  return handed === undefined ? seconds : Number(handed)
+}
+
 function environment(facts: ProxyFacts, settings: Settings) {
   const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } })
   const values: Readonly<Record<string, string>> = {
@@ -93,6 +109,7 @@ function environment(facts: ProxyFacts, settings: Settings) {
     CA_ADDRESS: settings.discoveryAddress,
     // For its logs only: what it may see is decided by its token.
     GATEWAY_NAME: facts.gateway,
+    [drainVariable]: String(settings.drainSeconds),
     ...settings.proxyEnvironment,
   }
   return [

@@ -27,11 +27,11 @@ export interface Waypoint {
   readonly allows: (namespace: string) => boolean
 }
 
-/** By `<namespace>/<gateway>`; only of Gateways whose keys are in `accepted`. */
-export function waypoints(world: World, accepted: ReadonlySet<string>): ReadonlyMap<string, Waypoint> {
+/** By `<namespace>/<gateway>`; only of Gateways whose keys are in `served`. */
+export function waypoints(world: World, served: ReadonlySet<string>): ReadonlyMap<string, Waypoint> {
   const found = new Map<string, Waypoint>()
   for (const gateway of world.snapshot.gateways) {
-    if (!accepted.has(keyOf(gateway))) continue
+    if (!served.has(keyOf(gateway))) continue
     const waypoint = guarded(world, gateway, () => waypointOf(world, gateway))
     if (waypoint) found.set(waypoint.key, waypoint)
   }

@@ -4,7 +4,7 @@ import { create } from '@bufbuild/protobuf'
 import { l7 } from '@wishbone/proto'
 import type { KubeObject } from '../../kinds/index.ts'
 import { generationOf } from '../conditions.ts'
-import { everyListener, type TranslatedGateway } from '../gateways/gateways.ts'
+import { everyListener, isServed, type TranslatedGateway } from '../gateways/gateways.ts'
 import type { ListenerTls } from '../gateways/listener-tls.ts'
 import type { TargetedPolicy } from '../policies/policies.ts'
 import { serviceListenerName } from '../routes/parents.ts'
@@ -83,7 +83,7 @@ export function buildListeners(input: ListenerInput): Listeners {
     )
   }
   for (const gateway of input.gateways.values()) {
-    if (gateway.kind !== 'gateway' || gateway.accepted.status !== 'True') continue
+    if (gateway.kind !== 'gateway' || !isServed(gateway)) continue
     const policies = policiesFor(input, gateway.key)
     for (const { spec, owner, name, bound, protocol, usable, tls } of everyListener(gateway)) {
       if (!usable) continue
