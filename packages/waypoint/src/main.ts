@@ -89,6 +89,7 @@ async function main(
     accessLog: settings.accessLog ? createSink(1) : undefined,
     host: settings.listenHost,
     bindPort: (port) => port + settings.portOffset,
+    front: { trustedHops: settings.trustedHops, proxyProtocol: portsOf(settings.proxyProtocol) },
     mesh:
       certificates === undefined
         ? undefined
@@ -115,6 +116,12 @@ async function main(
       await admin[Symbol.asyncDispose]()
     },
   }
+}
+
+/** "all", or ports separated by commas. */
+function portsOf(text: string): (port: number) => boolean {
+  const names = new Set(text.split(',').map((name) => name.trim()))
+  return (port) => names.has('all') || names.has(String(port))
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

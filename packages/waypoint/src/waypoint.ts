@@ -26,7 +26,7 @@ import { createUdpMetrics } from './report/udp.ts'
 import { createAcceptor } from './server/accept.ts'
 import { type App, createApp } from './server/app.ts'
 import { Certificates } from './server/certificates.ts'
-import { Gateway } from './server/gateway.ts'
+import { type Front, Gateway } from './server/gateway.ts'
 import { MeshServer } from './server/mesh.ts'
 import type { ResourceStore } from './state/store.ts'
 
@@ -59,6 +59,8 @@ export interface WaypointOptions {
   /** Addresses to accept on: "::" for all of both families. */
   readonly host: string
   readonly bindPort?: (port: number) => number
+  /** What stands in front of a gateway; nothing when absent. */
+  readonly front?: Front
   readonly trace?: PipelineServices['trace']
   readonly plugins?: (app: FastifyInstance) => Promise<void>
   readonly random?: () => number
@@ -155,6 +157,7 @@ export class Waypoint {
     const gateway = new Gateway({
       table,
       accept,
+      front: options.front ?? { trustedHops: 0, proxyProtocol: () => false },
       certificates,
       host,
       bindPort,

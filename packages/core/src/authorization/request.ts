@@ -1,6 +1,7 @@
 // Whether a RequestPolicy matches one HTTP request. The structure is that of matchesPolicy (rules ORed, clauses ANDed,
 // matches ORed, fields ANDed, values ORed), with what a request says beside what its connection says.
 import { type l7, security } from '@wishbone/proto'
+import type { IpBytes } from '../ip/address.ts'
 import { anyNetwork, type ConnectionFacts, isEmpty, matchesMatch, matchesString } from './match.ts'
 import { pathReadings } from './paths.ts'
 
@@ -11,6 +12,8 @@ export interface RequestFacts {
   readonly path: string
   /** Host and, where the client wrote one, port. */
   readonly authority: string
+  /** The client's address where it is not the connection's. */
+  readonly remoteIp?: IpBytes | undefined
   /** The value of a header, by its lower-case name; several are joined by commas. */
   header(name: string): string | undefined
 }
@@ -62,8 +65,9 @@ function holds(match: l7.PolicyMatch, connection: ConnectionFacts, request: Requ
   if (!fits(match.hosts, match.notHosts, [authority, withoutPort(authority)])) return false
   const trustDomain = connection.source?.trustDomain
   if (!fits(match.trustDomains, match.notTrustDomains, trustDomain === undefined ? [] : [trustDomain])) return false
-  if (match.remoteIps.length > 0 && !anyNetwork(match.remoteIps, connection.sourceIp)) return false
-  if (anyNetwork(match.notRemoteIps, connection.sourceIp)) return false
+  const remoteIp = request.remoteIp ?? connection.sourceIp
+  if (match.remoteIps.length > 0 && !anyNetwork(match.remoteIps, remoteIp)) return false
+  if (anyNetwork(match.notRemoteIps, remoteIp)) return false
   return match.headers.every(({ name, values, notValues }) => {
     const value = request.header(name)
     return fits(values, notValues, value === undefined ? [] : [value])

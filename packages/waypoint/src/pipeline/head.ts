@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { HeaderList } from '@wishbone/core/filters'
+import type { IpBytes } from '@wishbone/core/ip'
 import type { RequestHead } from '@wishbone/core/matching'
 
 export type IncomingRequest = IncomingMessage | Http2ServerRequest
@@ -17,6 +18,8 @@ export class Head implements RequestHead {
   readonly isHttp2: boolean
   /** As received, without pseudo-headers. */
   readonly rawHeaders: readonly string[]
+  /** The client's address where trusted proxies say it; undefined: the connection's. */
+  remoteIp: IpBytes | undefined
   readonly #headers: Readonly<Record<string, string | string[] | undefined>>
 
   constructor(request: IncomingRequest) {

@@ -24,6 +24,10 @@ export const variables = {
   portOffset: integer('PORT_OFFSET', 0, { max: 64_000 }),
   /** Whether each request leaves a line in the log. */
   accessLog: bool('ACCESS_LOG', true),
+  /** Of a gateway: proxies in front that are trusted to say in X-Forwarded-For and -Proto who the client is. */
+  trustedHops: integer('TRUSTED_HOPS', 0, { max: 64 }),
+  /** Of a gateway: ports, comma-separated, whose connections begin with a PROXY protocol header; "all" for every one. */
+  proxyProtocol: text('PROXY_PROTOCOL', ''),
   /** The network that this proxy is in. */
   network: text('NETWORK', ''),
   /** The Gateway that this proxy stands for; spans name it as their service. */

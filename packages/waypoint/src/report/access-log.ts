@@ -1,4 +1,5 @@
 // One JSON line for each request, put together by hand: the names are fixed, and what clients send is escaped.
+import { formatIp } from '@wishbone/core/ip'
 import type { RequestRecord } from '../pipeline/record.ts'
 import { destinationOf } from './destination.ts'
 import { flagsOf } from './metrics.ts'
@@ -31,6 +32,7 @@ function lineOf(record: RequestRecord, time: string): string {
   const destination = destinationOf(record)
   let line = `{"level":"${record.status >= 500 || error?.code === 'internal' ? 'warn' : 'info'}","time":"${time}","scope":"access","message":"request"`
   line += `,"src.addr":"${connection.clientIp}:${connection.clientPort}"`
+  if (head.remoteIp !== undefined) line += `,"client.addr":"${formatIp(head.remoteIp)}"`
   if (source.workload !== 'unknown') line += `,"src.workload":${text(source.workload)}`
   if (source.namespace !== 'unknown') line += `,"src.namespace":${text(source.namespace)}`
   if (connection.peer !== undefined) line += `,"src.identity":"${source.principal}"`

@@ -24,6 +24,8 @@ export interface Connection {
   readonly peer: SpiffeId | undefined
   /** What the client says about itself, for telemetry only. */
   readonly baggage: Baggage
+  /** How many proxies in front of us are trusted to say who the client is; of a gateway. */
+  readonly trustedHops: number
   /** The port that the client connected to, as redirects and logs show it. */
   readonly port: number
   /** Remembered by the reporter: labels of the source. */

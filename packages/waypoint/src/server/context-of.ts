@@ -4,6 +4,7 @@ import { isMisdirected, type ListenerTable, match, type RouteTable, selectListen
 import type { RequestContext, ResponseHook } from '../pipeline/context.ts'
 import { Head, type IncomingRequest } from '../pipeline/head.ts'
 import { upstreamHeaders } from '../pipeline/request-headers.ts'
+import { clientAddress } from './client-address.ts'
 import { type Connection, sourceNamespace } from './connection.ts'
 
 const noMatch = { kind: 'no-match' } as const
@@ -28,6 +29,8 @@ class Context implements RequestContext {
     this.listener = listener
     this.misdirected = misdirected
     this.match = listener === undefined ? noMatch : match(listener, head, sourceNamespace(connection))
+    const { clientIpBytes, trustedHops } = connection
+    if (trustedHops > 0) head.remoteIp = clientAddress(clientIpBytes, head.header('x-forwarded-for'), trustedHops)
     this.requestHeaders = upstreamHeaders(head, connection)
   }
 

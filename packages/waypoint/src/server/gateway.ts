@@ -6,10 +6,21 @@ import type { ListenerTable, RouteTable } from '../compile/index.ts'
 import { UdpPort, type UdpPortOptions } from '../l4/udp-port.ts'
 import type { Acceptor } from './accept.ts'
 import type { Certificates } from './certificates.ts'
-import type { Connection, Destination } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { acceptGatewayTls } from './gateway-tls.ts'
+import type { ProxyAddress } from './proxy-protocol.ts'
+import { readProxyHeader } from './proxy-reader.ts'
+
+/** What stands in front of a gateway. */
+export interface Front {
+  /** Proxies that are trusted to say in X-Forwarded-For and -Proto who the client is. */
+  readonly trustedHops: number
+  /** Whether connections to this port begin with a PROXY protocol header. */
+  readonly proxyProtocol: (port: number) => boolean
+}
 
 export interface GatewayOptions {
+  readonly front: Front
   readonly udp: Pick<UdpPortOptions, 'metrics' | 'random' | 'now'>
   readonly table: () => RouteTable
   readonly accept: Acceptor
@@ -131,18 +142,41 @@ export class Gateway {
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
     socket.on('error', () => {})
+    const { front, log } = this.#options
+    if (!front.proxyProtocol(port)) {
+      this.#accept(port, socket, undefined)
+      return
+    }
+    readProxyHeader(socket).then(
+      (client) => this.#accept(port, socket, client),
+      (cause: Error) => {
+        log.info('a connection is closed: PROXY protocol', {
+          reason: cause.message,
+          client: socket.remoteAddress,
+          port,
+          hint: 'PROXY_PROTOCOL names this port: is the load balancer in front told to send the header?',
+        })
+        socket.destroy()
+      },
+    )
+  }
+
+  /** `client`: who it is by the PROXY protocol; undefined: the other end itself. */
+  #accept(port: number, socket: net.Socket, client: ProxyAddress | undefined): void {
     const table = this.#options.table().ports.get(port)
     const listener = table?.listeners[0]
     if (table === undefined || listener === undefined) return void socket.destroy()
+    const { trustedHops } = this.#options.front
+    const connectionTo = (sni: string | undefined, scheme: 'http' | 'https') =>
+      connectionFrom(socket, client, { destination: { kind: 'gateway', port, sni }, scheme, port, trustedHops })
     if (table.kind !== 'tls') {
-      const connection = connectionFrom(socket, { kind: 'gateway', port, sni: undefined }, 'http', port)
+      const connection = connectionTo(undefined, 'http')
       this.#options.accept(socket, connection, listener, '')
       return
     }
     const { certificates, log } = this.#options
     const accept = (stream: net.Socket, chosen: ListenerTable, serverName: string) => {
-      const connection = connectionFrom(socket, { kind: 'gateway', port, sni: chosen.name }, 'https', port)
-      this.#options.accept(stream, connection, chosen, serverName)
+      this.#options.accept(stream, connectionTo(chosen.name, 'https'), chosen, serverName)
     }
     acceptGatewayTls(socket, { table, certificates, log }, { onSecure: accept, onPassthrough: accept })
   }
@@ -156,21 +190,18 @@ const noAddress = new Uint8Array(4)
 
 function connectionFrom(
   socket: net.Socket,
-  destination: Destination,
-  scheme: 'http' | 'https',
-  port: number,
+  client: ProxyAddress | undefined,
+  facts: Pick<Connection, 'destination' | 'scheme' | 'port' | 'trustedHops'>,
 ): Connection {
-  const bytes = canonicalIp(parseIp(socket.remoteAddress ?? '') ?? noAddress)
+  const bytes = client?.ip ?? canonicalIp(parseIp(socket.remoteAddress ?? '') ?? noAddress)
   return {
-    destination,
-    scheme,
+    ...facts,
     clientIp: formatIp(bytes),
-    clientPort: socket.remotePort ?? 0,
+    clientPort: client?.port ?? socket.remotePort ?? 0,
     clientIpBytes: bytes,
     destinationIp: canonicalIp(parseIp(socket.localAddress ?? '') ?? noAddress),
     peer: undefined,
     baggage: {},
-    port,
     sourceLabels: undefined,
   }
 }

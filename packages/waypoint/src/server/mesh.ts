@@ -166,6 +166,7 @@ function connectionFrom(request: ConnectRequest, { listener, ip, port }: Bound):
     destination: { kind: 'waypoint', listener: listener.name, authority: request.authority, port },
     scheme: 'http',
     clientIp: formatIp(bytes),
+    trustedHops: 0,
     clientPort: request.remotePort,
     clientIpBytes: bytes,
     destinationIp: ip,
