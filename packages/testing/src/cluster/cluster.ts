@@ -71,7 +71,8 @@ export interface Cluster {
   fetch(pod: PodObject, port: number, path: string): Promise<string>
   /** A toolbox client verb in a pod; its line of JSON. */
   toolbox<T = Outcome>(pod: PodObject, ...words: string[]): Promise<T>
-  load(pod: PodObject, host: string, seconds: number, rate: number): Promise<LoadResult>
+  /** The standard load; with `streams` also a WebSocket and a gRPC stream. */
+  load(pod: PodObject, host: string, seconds: number, rate: number, streams?: boolean): Promise<LoadResult>
   /** What can be read on a node's uplink while something is done; rejects with what `during` rejects with. */
   wiretap(node: string, options: WiretapOptions): Promise<Wiretap>
 }
@@ -183,8 +184,9 @@ export function createCluster(client: KubeClient, outsideUrl: string): Cluster {
       const result = await cluster.run(pod, ['node', 'src/client.ts', ...words])
       return lastLine<T>(result, `toolbox ${words.join(' ')} in ${pod.metadata.name}`)
     },
-    async load(pod, host, seconds, rate) {
-      const command = ['node', 'src/load.ts', host, '--seconds', String(seconds), '--rate', String(rate)]
+    async load(pod, host, seconds, rate, streams = false) {
+      const words = ['--seconds', String(seconds), '--rate', String(rate), ...(streams ? ['--streams'] : [])]
+      const command = ['node', 'src/load.ts', host, ...words]
       return lastLine<LoadResult>(await cluster.run(pod, command), `load in ${pod.metadata.name}`)
     },
     async wiretap(node, { seconds, find, host, tlsPort, during }) {
