@@ -55,8 +55,10 @@ export async function startNode(settings: NodeSettings, { signal, log }: Program
     times: () => times,
     ruleFacts: (own) => ({ ...own, ipv6: settings.ipv6, probeSource: settings.probeSource }),
     add: async (workload) => {
-      // A ztunnel that is just starting, or connecting again after our own restart, is no failure of the pod.
-      for (let waitedMs = 0; zds.peers().length === 0 && waitedMs < 5_000; waitedMs += 50) await delay(50, signal)
+      // A ztunnel that is just starting, or connecting again after our own restart, is no failure of the pod. Istio's tries
+      // again after 15 s; the container runtime, which may be waiting too, has more patience.
+      for (let waitedMs = 0; zds.peers().length === 0 && waitedMs < 18_000 && !signal.aborted; waitedMs += 50)
+        await delay(50, signal)
       await zds.add(workload)
     },
     del: (uid) => zds.del(uid),
