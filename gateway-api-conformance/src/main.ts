@@ -52,33 +52,28 @@ async function test(asked: Arguments, tested: readonly string[]): Promise<boolea
     ignored: (name) => !wanted.has(name),
     print,
   })
-  const complaints = single ? [] : judgeReport(asked, print)
-  return summary(plan, ended, ok, complaints)
+  const wrong = problems(plan, ended, ok)
+  const differing = single ? [] : judgeReport(asked, wrong.length === 0, print)
+  const passed = ended.filter(({ test: name, result }) => wanted.has(name) && result === 'passed')
+  print(`total         ${passed.length} of ${wanted.size} tests passed`)
+  for (const line of [...wrong, ...differing]) print(line)
+  return wrong.length + differing.length === 0
 }
 
-/** Prints what the run comes to; true when nothing is wrong. */
-function summary(plan: Plan, ended: readonly Ended[], ok: boolean, complaints: readonly string[]): boolean {
+/** What is wrong with how the tests ended, a line a kind of mistake. */
+function problems(plan: Plan, ended: readonly Ended[], ok: boolean): readonly string[] {
   const results = new Map(ended.map(({ test: name, result }) => [name, result]))
-  const without = (result: Ended['result'] | undefined): readonly string[] =>
+  const those = (result: Ended['result'] | undefined): readonly string[] =>
     plan.wanted.filter((name) => results.get(name) === result)
-  const failed = without('failed')
-  const skipped = without('skipped').map((name) => {
+  const skipped = those('skipped').map((name) => {
     const lacking = plan.missing.get(name)
     return lacking ? `${name} (needs ${lacking.join(', ')})` : name
   })
-  const unheard = without(undefined)
-  print(
-    `total         ${without('passed').length} of ${plan.wanted.length} passed, ${failed.length} failed, ${skipped.length} skipped`,
+  const kinds = { failed: those('failed'), skipped, 'never ended': those(undefined) }
+  const wrong = Object.entries(kinds).flatMap(([kind, names]) =>
+    names.length > 0 ? [`${names.length} ${kind}: ${names.join(', ')}`] : [],
   )
-  const wrong = [
-    ...(failed.length > 0 ? [`failed: ${failed.join(', ')}`] : []),
-    ...(skipped.length > 0 ? [`skipped: ${skipped.join(', ')}`] : []),
-    ...(unheard.length > 0 ? [`never ended: ${unheard.join(', ')}`] : []),
-    ...complaints,
-    ...(!ok && failed.length === 0 ? ['the suite failed outside of its tests; see its log'] : []),
-  ]
-  for (const line of wrong) print(line)
-  return wrong.length === 0
+  return wrong.length === 0 && !ok ? ['the suite failed outside of its tests: see what it says above'] : wrong
 }
 
 try {

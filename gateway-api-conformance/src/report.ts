@@ -70,7 +70,7 @@ export function suiteArguments(asked: Arguments, plan: Plan): readonly string[] 
 }
 
 /** Prints the run's totals and compares with the committed report, or replaces that; returns what is wrong. */
-export function judgeReport(asked: Arguments, print: (line: string) => void): readonly string[] {
+export function judgeReport(asked: Arguments, allPassed: boolean, print: (line: string) => void): readonly string[] {
   const file = reportFile(asked.reportFolder)
   const report = readReport(file)
   if (!report) return [`the suite wrote no report ${file}`]
@@ -83,6 +83,7 @@ export function judgeReport(asked: Arguments, print: (line: string) => void): re
     if (!committed) return [`there is no committed report ${committedFile}; --update writes it`]
     return differences(report, committed).map((line) => `differs from the committed report: ${line}`)
   }
+  if (!allPassed) return ['not updated: only a run whose tests all pass is committed']
   const lost = committed ? lostProfiles(report, committed) : []
   if (lost.length > 0) return [`not updated: the committed report has ${lost.join(', ')} too; run them together`]
   mkdirSync(committedFolder, { recursive: true })

@@ -66,6 +66,7 @@ export async function runSuite(
       print(`${event.result.padEnd(8)}${test.padEnd(64)}${seconds.toFixed(1).padStart(7)} s`)
     }
     for (const text of complaints.get(owner) ?? []) print(indented(text))
+    complaints.delete(owner)
   }
   const child = spawn(options.binary, options.args, { env: options.env, stdio: ['ignore', 'pipe', 'pipe'] })
   const stop = (signal: NodeJS.Signals): boolean => child.kill(signal)
@@ -83,6 +84,11 @@ export async function runSuite(
   await Promise.all(lines)
   process.off('SIGTERM', stop).off('SIGINT', stop)
   await finished(log.end())
+  // Go reports no end of a test that fails while it cleans up.
+  for (const [owner, texts] of complaints) {
+    print(`failed  ${owner === root ? 'while setting up or cleaning up' : owner}`)
+    for (const text of texts) print(indented(text))
+  }
   return { ended, ok: code === 0 }
 }
 
