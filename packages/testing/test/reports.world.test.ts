@@ -292,7 +292,7 @@ spec:
 
   const tool = process.env['ISTIOCTL']
 
-  // $ISTIOCTL: an istioctl, of which only `ztunnel-config … -f` is used, so that no cluster is asked.
+  // $ISTIOCTL: an istioctl, or what tools/istioctl builds; only files are read with it.
   test.skipIf(!tool).each([
     { what: 'workloads', wanted: [/shop\s+server\s+10\.244\.\S+\s+node\d\s+None\s+HBONE/] },
     { what: 'services', wanted: [/shop\s+server\s+10\.96\.\S+\s+waypoint\s+1\/1/] },
