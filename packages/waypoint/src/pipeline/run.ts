@@ -72,7 +72,7 @@ export class RequestRun implements AttemptHooks {
     const { context } = this
     if (context.misdirected) return this.reply(statusReply(421), 'misdirected')
     if (context.listener === undefined)
-      throw new MeshError('unknown-destination', `nothing listens for host "${context.head.host}" here`)
+      throw new MeshError('no-route', `nothing listens for host "${context.head.host}" here`)
     this.services.authorizer.forListener(context.listener, context.connection, context.head)
     if (context.match.kind === 'no-match')
       throw new MeshError('no-route', `no route of ${context.listener.name} matches the request`)
