@@ -13,6 +13,7 @@ import {
 import { createPodLookup, TokenReviewer } from './callers/index.ts'
 import { startDebugServer } from './debug.ts'
 import { Deployer } from './deploy/index.ts'
+import { EventWriter } from './events/index.ts'
 import { type Connection, KubeClient, runElection, Store } from './kube/index.ts'
 import { Leader } from './leader.ts'
 import { type Log, messageOf } from './log.ts'
@@ -62,7 +63,8 @@ export async function startController(
   clients = new Clients({ reviewer, sources, log, observer: metrics.clients })
   const deployer = new Deployer({ client, store, log, onBlocked: () => pipeline.poke() })
   const statuses = new StatusWriter({ client, store, log })
-  const leader = stack.use(new Leader({ deployer, statuses, onWritten: metrics.written }))
+  const events = new EventWriter({ client, instance: settings.podName || `controller-${process.pid}` })
+  const leader = stack.use(new Leader({ deployer, statuses, events, onWritten: metrics.written }))
   const translation = (): Settings =>
     authority === undefined
       ? settings.translation

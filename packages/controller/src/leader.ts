@@ -2,6 +2,7 @@
 // is tried again with growing pauses.
 import { backoff } from '@wishbone/runtime/lifecycle'
 import type { Deployer } from './deploy/index.ts'
+import type { EventWriter } from './events/index.ts'
 import { Debouncer } from './kube/index.ts'
 import type { Translation } from './model/index.ts'
 import type { StatusWriter, WriteResult } from './status/index.ts'
@@ -9,7 +10,8 @@ import type { StatusWriter, WriteResult } from './status/index.ts'
 export interface LeaderOptions {
   readonly deployer: Deployer
   readonly statuses: StatusWriter
-  readonly onWritten?: (what: 'infrastructure' | 'status', result: WriteResult) => void
+  readonly events: Pick<EventWriter, 'write'>
+  readonly onWritten?: (what: 'infrastructure' | 'status' | 'event', result: WriteResult) => void
 }
 
 const lookAgainMs = 6_000
@@ -52,20 +54,25 @@ export class Leader implements AsyncDisposable {
     const translation = this.#translation
     const { signal } = this.#abort
     if (translation === undefined || signal.aborted || !this.#leading) return
-    const { deployer, statuses, onWritten } = this.#options
+    const { deployer, statuses, events, onWritten } = this.#options
     // At the same time: a status must not wait for a Deployment, nor the other way round.
-    const [infra, status] = await Promise.all([
+    const [infra, status, event] = await Promise.all([
       deployer.reconcile(translation.infra, signal),
       statuses.write(translation.statuses, signal),
+      events.write(translation.events, signal),
     ])
     onWritten?.('infrastructure', infra)
     onWritten?.('status', status)
+    onWritten?.('event', event)
     clearTimeout(this.#retry)
-    const failed = infra.failed + status.failed > 0
-    if (!failed) this.#waits.reset()
+    const pauses: number[] = []
+    if (infra.failed + status.failed + event.failed > 0) pauses.push(this.#waits.next())
+    else this.#waits.reset()
     // Somebody may have deleted what was just made before the store had shown it: look again when it must have.
-    if (!failed && infra.written === 0) return
-    this.#retry = setTimeout(() => this.#rounds.poke(), failed ? this.#waits.next() : lookAgainMs)
+    if (infra.written > 0) pauses.push(lookAgainMs)
+    if (event.laterMs !== undefined) pauses.push(event.laterMs)
+    if (pauses.length === 0) return
+    this.#retry = setTimeout(() => this.#rounds.poke(), Math.min(...pauses))
     this.#retry.unref()
   }
 

@@ -9,7 +9,7 @@ export interface ControllerMetrics {
   readonly store: StoreObserver
   readonly clients: { pushed(typeUrl: string, resources: number, bytes: number): void; rejected(typeUrl: string): void }
   translated(outcome: 'ok' | 'failed', milliseconds: number): void
-  written(what: 'infrastructure' | 'status', result: WriteResult): void
+  written(what: 'infrastructure' | 'status' | 'event', result: WriteResult): void
   certificate(outcome: string): void
   leading(leading: boolean): void
 }

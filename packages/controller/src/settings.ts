@@ -7,6 +7,8 @@ export const variables = {
   image: text('PROXY_IMAGE', defaultSettings.image),
   /** Where those find the controller; by default its Service in its own namespace. */
   discoveryAddress: optional('DISCOVERY_ADDRESS'),
+  /** Whether to make the GatewayClass istio-waypoint, for those who move over from Istio; one of another controller is left alone. */
+  istioWaypointClass: bool('ISTIO_WAYPOINT_CLASS', false),
   /** How long stopping waypoints and gateways wait for their connections. */
   drainSeconds: seconds('PROXY_DRAIN_SECONDS', defaultSettings.drainSeconds),
   /** The network that the cluster's workloads are in. */
@@ -69,6 +71,7 @@ export function readControllerSettings(env: Environment) {
       image: own.image,
       discoveryAddress: own.discoveryAddress ?? `https://wishbone-controller.${namespace}.svc:15012`,
       proxyEnvironment: proxyEnvironment(env),
+      istioWaypointClass: own.istioWaypointClass,
       drainSeconds: own.drainSeconds,
       automaticWaypointLingerMs: own.automaticWaypointLingerSeconds * 1000,
     } satisfies Settings,

@@ -18,6 +18,7 @@ export const sections = [
   'udpRoutes',
   'certificates',
   'scopes',
+  'events',
   'infra',
   'infraObjects',
   'recheckAt',
@@ -31,11 +32,15 @@ export function render(translation: Translation, shown: readonly Section[]): str
   return stringify(output, { lineWidth: 160, aliasDuplicateObjects: false })
 }
 
-function renderSection({ mesh, infra, statuses, recheckAtUnixMs }: Translation, section: Section): unknown {
+function renderSection({ mesh, infra, statuses, events, recheckAtUnixMs }: Translation, section: Section): unknown {
   switch (section) {
     case 'statuses':
       return Object.fromEntries(
         statuses.filter(({ kind }) => kind !== 'GatewayClass').map((status) => [nameOf(status), renderStatus(status)]),
+      )
+    case 'events':
+      return events.map(
+        ({ object, reason, message }) => `${object.kind} ${object.namespace}/${object.name} ${reason}: ${message}`,
       )
     case 'infra':
       return infra.map((desired) =>
@@ -63,7 +68,7 @@ function renderSection({ mesh, infra, statuses, recheckAtUnixMs }: Translation, 
 
 function renderMessages(
   mesh: Mesh,
-  section: Exclude<Section, 'statuses' | 'infra' | 'infraObjects' | 'scopes' | 'recheckAt'>,
+  section: Exclude<Section, 'statuses' | 'events' | 'infra' | 'infraObjects' | 'scopes' | 'recheckAt'>,
 ): unknown {
   switch (section) {
     case 'services':

@@ -9,9 +9,9 @@ import { type Log, messageOf } from '../log.ts'
 import type { Desired } from '../model/index.ts'
 import { inParallel } from '../parallel.ts'
 import { fieldManager, type WriteResult } from '../status/index.ts'
+import { managedByLabel } from '../translate/index.ts'
 import { contains } from './contains.ts'
 
-export const managedByLabel = 'wishbone.dev/managed-by'
 export const managedByValue = 'wishbone-controller'
 export const appliedHashAnnotation = 'wishbone.dev/applied-hash'
 

@@ -1,2 +1,3 @@
 // Infrastructure, from wanted objects to the API.
-export { Deployer, managedByLabel, managedByValue } from './deployer.ts'
+export { managedByLabel } from '../translate/index.ts'
+export { Deployer, managedByValue } from './deployer.ts'

@@ -72,10 +72,18 @@ export interface StatusOf extends ObjectReference {
   readonly ancestors?: readonly AncestorStatus[]
 }
 
+/** A warning about an object, for people. */
+export interface EventOf {
+  readonly object: ObjectReference & { readonly uid: string }
+  readonly reason: string
+  readonly message: string
+}
+
 export interface Translation {
   readonly mesh: Mesh
   readonly infra: readonly Desired[]
   readonly statuses: readonly StatusOf[]
+  readonly events: readonly EventOf[]
   /** Translate again at this time even if nothing changed (a time limit ends); milliseconds since the epoch. */
   readonly recheckAtUnixMs?: number
 }

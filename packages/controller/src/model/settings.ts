@@ -14,6 +14,8 @@ export interface Settings {
   readonly discoveryAddress: string
   /** Extra environment of waypoints and gateways, such as LOG_FORMAT or SECRET_TTL. */
   readonly proxyEnvironment: Readonly<Record<string, string>>
+  /** Whether the GatewayClass istio-waypoint is made if there is none. */
+  readonly istioWaypointClass: boolean
   /** How long a stopping waypoint or gateway waits for its connections. */
   readonly drainSeconds: number
   /** PEM of the roots for the ConfigMap wishbone-ca-root-cert; absent: no ConfigMap is wanted yet. */
@@ -31,6 +33,7 @@ export const defaultSettings: Settings = {
   image: 'wishbone',
   discoveryAddress: 'https://wishbone-controller.wishbone-system.svc:15012',
   proxyEnvironment: {},
+  istioWaypointClass: false,
   drainSeconds: 300,
   automaticWaypointLingerMs: 600_000,
 }

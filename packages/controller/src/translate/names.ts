@@ -8,6 +8,9 @@ export const gatewayGroup = 'gateway.networking.k8s.io'
 export const gatewayApiVersion = `${gatewayGroup}/v1`
 
 export const waypointClass = 'wishbone-waypoint'
+export const istioWaypointClass = 'istio-waypoint'
+/** On everything that the deployer makes. */
+export const managedByLabel = 'wishbone.dev/managed-by'
 export const automaticGatewayName = 'wishbone-auto'
 
 export const labels = {

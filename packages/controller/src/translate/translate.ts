@@ -2,6 +2,8 @@
 // clock, a file or the previous result.
 import type { l7 } from '@wishbone/proto'
 import type { Settings, Snapshot, Translation } from '../model/index.ts'
+import { eventsOf } from './events.ts'
+import { wantedClasses } from './gateways/classes.ts'
 import { everyListener, isServed, type TranslatedGateway, translateGateways } from './gateways/gateways.ts'
 import { infraOf } from './infra/infra.ts'
 import { enforcedOn, finishServices, finishWorkloads } from './mesh.ts'
@@ -71,8 +73,9 @@ export function translate(snapshot: Snapshot, settings: Settings): Translation {
   )
   return {
     mesh,
-    infra: [...infraOf(world, gateways, ending), ...automatic.desired],
+    infra: [...wantedClasses(world), ...infraOf(world, gateways, ending), ...automatic.desired],
     statuses: statusesOf(world, { gateways, routes, services, bindings, policies, backendTls }),
+    events: eventsOf(world, { waypoints, workloads, bindings, policies }),
     ...(automatic.recheckAtUnixMs === undefined ? {} : { recheckAtUnixMs: automatic.recheckAtUnixMs }),
   }
 }

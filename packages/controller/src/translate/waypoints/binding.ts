@@ -65,17 +65,31 @@ interface Wanted {
 
 /** The labels of the object, else of its namespace. */
 export function wantedWaypoint(world: World, object: KubeObject, namespace: string): Wanted | 'none' | undefined {
-  for (const found of [object.metadata.labels ?? {}, namespaceLabels(world, namespace)]) {
-    const name = found[labels.useWaypoint]
-    if (!name) continue
-    if (name === 'none') return 'none'
-    return {
-      namespace: found[labels.useWaypointNamespace] ?? namespace,
-      name,
-      failOpen: found[labels.failureMode] === 'open',
-    }
+  return wantedBy(object.metadata.labels ?? {}, namespace) ?? wantedBy(namespaceLabels(world, namespace), namespace)
+}
+
+function wantedBy(found: Readonly<Record<string, string>>, namespace: string): Wanted | 'none' | undefined {
+  const name = found[labels.useWaypoint]
+  if (!name) return undefined
+  if (name === 'none') return 'none'
+  return {
+    namespace: found[labels.useWaypointNamespace] ?? namespace,
+    name,
+    failOpen: found[labels.failureMode] === 'open',
   }
-  return undefined
+}
+
+/** Why the waypoint that these labels of a namespace name is of no use there; undefined if it is, or they name none. */
+export function usability(
+  waypoints: ReadonlyMap<string, Waypoint>,
+  found: Readonly<Record<string, string>>,
+  namespace: string,
+): Verdict | undefined {
+  const wanted = wantedBy(found, namespace)
+  if (wanted === undefined || wanted === 'none') return undefined
+  const waypoint = waypoints.get(`${wanted.namespace}/${wanted.name}`)
+  if (waypoint?.allows(namespace)) return undefined
+  return bindTo(waypoint, wanted, namespace, 'services').verdict
 }
 
 function bindTo(waypoint: Waypoint | undefined, wanted: Wanted, from: string, kind: 'services' | 'workloads'): Binding {

@@ -1,0 +1,2 @@
+// Events, from what is wrong to the API.
+export { EventWriter } from './writer.ts'
