@@ -16,6 +16,7 @@ import { pluginsFrom } from './program/plugins.ts'
 import { readWaypointSettings, type Settings } from './program/settings.ts'
 import { applyStaticConfig, parseStaticConfig } from './program/static-config.ts'
 import { subscriptions } from './program/subscriptions.ts'
+import { defaultLimits, type Limits } from './server/limits.ts'
 import { ResourceStore } from './state/store.ts'
 import { Waypoint } from './waypoint.ts'
 
@@ -89,6 +90,7 @@ async function main(
     accessLog: settings.accessLog ? createSink(1) : undefined,
     host: settings.listenHost,
     bindPort: (port) => port + settings.portOffset,
+    limits: { ...defaultLimits, ...limitsOf(settings) },
     front: { trustedHops: settings.trustedHops, proxyProtocol: portsOf(settings.proxyProtocol) },
     mesh:
       certificates === undefined
@@ -116,6 +118,12 @@ async function main(
       await admin[Symbol.asyncDispose]()
     },
   }
+}
+
+function limitsOf(settings: Settings): Partial<Limits> {
+  const { maxConnections, maxHeaderBytes, maxConcurrentStreams, headersTimeoutMs, stallTimeoutMs, idleTimeoutMs } =
+    settings
+  return { maxConnections, maxHeaderBytes, maxConcurrentStreams, headersTimeoutMs, stallTimeoutMs, idleTimeoutMs }
 }
 
 /** "all", or ports separated by commas. */

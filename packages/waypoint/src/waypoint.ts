@@ -27,6 +27,7 @@ import { createAcceptor } from './server/accept.ts'
 import { type App, createApp } from './server/app.ts'
 import { Certificates } from './server/certificates.ts'
 import { type Front, Gateway } from './server/gateway.ts'
+import { createRefusalCounter, defaultLimits, type Limits } from './server/limits.ts'
 import { MeshServer } from './server/mesh.ts'
 import type { ResourceStore } from './state/store.ts'
 
@@ -59,6 +60,7 @@ export interface WaypointOptions {
   /** Addresses to accept on: "::" for all of both families. */
   readonly host: string
   readonly bindPort?: (port: number) => number
+  readonly limits?: Limits
   /** What stands in front of a gateway; nothing when absent. */
   readonly front?: Front
   readonly trace?: PipelineServices['trace']
@@ -129,6 +131,8 @@ export class Waypoint {
     const reporter = isGateway() ? 'source' : 'waypoint'
     const httpMetrics = createHttpMetrics(metrics, reporter)
     const accessLog = options.accessLog === undefined ? undefined : createAccessLog(options.accessLog)
+    const limits = options.limits ?? defaultLimits
+    const refused = createRefusalCounter(metrics)
     const services: PipelineServices = {
       endpoints,
       forwarder,
@@ -137,6 +141,8 @@ export class Waypoint {
       random,
       now,
       log,
+      stallTimeoutMs: limits.stallTimeoutMs,
+      refused,
       trace: options.trace,
       report(record) {
         httpMetrics.record(record)
@@ -148,6 +154,8 @@ export class Waypoint {
       services,
       log,
       isDraining: () => draining.current,
+      limits,
+      refused,
       ...(options.plugins === undefined ? {} : { plugins: options.plugins }),
     })
     const tcpMetrics = createTcpMetrics(metrics, reporter, log.child({ scope: 'access' }))
@@ -157,6 +165,8 @@ export class Waypoint {
     const gateway = new Gateway({
       table,
       accept,
+      maxConnections: limits.maxConnections,
+      refused,
       front: options.front ?? { trustedHops: 0, proxyProtocol: () => false },
       certificates,
       host,

@@ -56,13 +56,14 @@ class SmallBody implements BodySource {
   readonly #request: IncomingRequest
   #reading: Promise<void> | undefined
   #content: Buffer | undefined
+  #bytes = 0
 
   constructor(request: IncomingRequest) {
     this.#request = request
   }
 
   get bytes(): number {
-    return this.#content?.length ?? 0
+    return this.#bytes
   }
 
   readonly replayable = true
@@ -75,7 +76,10 @@ class SmallBody implements BodySource {
   #read(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const chunks: Buffer[] = []
-    this.#request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    this.#request.on('data', (chunk: Buffer) => {
+      this.#bytes += chunk.length
+      chunks.push(chunk)
+    })
     this.#request.once('end', () => {
       this.#content = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
       resolve()

@@ -15,6 +15,8 @@ export interface Responder {
   continue(): void
   /** `ends`: no body and no trailers follow. Lower-case names come out as given. */
   head(status: number, headers: HeaderList, ends: boolean): void
+  /** Bytes that the client has not taken yet. */
+  readonly unsent: number
   /** False: wait for `onDrain`. */
   data(chunk: Buffer): boolean
   end(trailers: HeaderList | null): void
@@ -53,6 +55,10 @@ export class Http1Responder implements Responder {
 
   get awaitsContinue(): boolean {
     return this.#mayContinue && !this.#continued && !this.#response.headersSent
+  }
+
+  get unsent(): number {
+    return this.#response.socket?.writableLength ?? 0
   }
 
   informational(status: number, headers: HeaderList): void {
@@ -128,6 +134,10 @@ export class Http2Responder implements Responder {
 
   get awaitsContinue(): boolean {
     return this.#mayContinue && !this.#continued && !this.closed && !this.#stream.headersSent
+  }
+
+  get unsent(): number {
+    return this.#stream.writableLength
   }
 
   informational(status: number, headers: HeaderList): void {

@@ -16,6 +16,7 @@ import { newRecord, type RequestRecord } from './record.ts'
 import { applyRequestFilters } from './request-headers.ts'
 import type { Responder } from './responder.ts'
 import type { PipelineServices, RequestTrace } from './services.ts'
+import { watchStall } from './stalled.ts'
 import { runUpgrade, type UpgradeRequest } from './upgrade.ts'
 import { chooseBackend } from './weights.ts'
 
@@ -41,6 +42,7 @@ export class RequestRun implements AttemptHooks {
   #backendFilters: Filters | null = null
   #reported = false
   #onReported: (() => void) | undefined
+  readonly #unwatchStall: () => void
 
   constructor(services: PipelineServices, context: RequestContext, responder: Responder, upgrade?: UpgradeRequest) {
     this.services = services
@@ -53,6 +55,10 @@ export class RequestRun implements AttemptHooks {
     this.#trace = services.trace?.(context)
     this.record = newRecord(context, services)
     this.record.traceId = this.#trace?.traceId
+    const progress = { received: () => this.body.bytes, sent: () => this.record.responseBytes }
+    this.#unwatchStall = watchStall(context.request, responder, progress, services.stallTimeoutMs, () =>
+      this.#onStall(),
+    )
     responder.onClose((complete) => this.#onClosed(complete))
     responder.onDrain(() => this.#attempt?.resume())
   }
@@ -272,6 +278,7 @@ export class RequestRun implements AttemptHooks {
 
   /** An upgraded connection lives as long as its ends want. */
   clearDeadline(): void {
+    this.#unwatchStall()
     clearTimeout(this.#deadline)
     this.#wake = undefined
   }
@@ -303,7 +310,19 @@ export class RequestRun implements AttemptHooks {
     }
   }
 
+  #onStall(): void {
+    const { services, responder } = this
+    services.refused('stalled')
+    this.record.error ??= new MeshError(
+      'client-closed',
+      `the client sent or took nothing for ${services.stallTimeoutMs} ms in the middle of the request`,
+      { at: 'downstream' },
+    )
+    responder.reset()
+  }
+
   #onClosed(complete: boolean): void {
+    this.#unwatchStall()
     const { record } = this
     if (!complete) {
       const error = new MeshError('client-closed', 'the client went away before the response was complete', {

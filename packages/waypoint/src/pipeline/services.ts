@@ -3,6 +3,7 @@ import type { Logger } from '@wishbone/runtime/log'
 import type { Dialler } from '../forward/dial.ts'
 import type { Endpoints } from '../forward/endpoints.ts'
 import type { Forwarder } from '../forward/forwarder.ts'
+import type { CountRefusal } from '../server/limits.ts'
 import type { Authorizer } from './authorize.ts'
 import type { RequestContext } from './context.ts'
 import type { RequestRecord } from './record.ts'
@@ -24,6 +25,9 @@ export interface PipelineServices {
   /** Monotonic milliseconds. */
   readonly now: () => number
   readonly log: Logger
+  /** Without a byte from or to a client that is to blame for it. */
+  readonly stallTimeoutMs: number
+  readonly refused: CountRefusal
   /** Undefined: tracing is off; trace headers of clients pass through. */
   readonly trace: ((context: RequestContext) => RequestTrace) | undefined
   report(record: RequestRecord): void

@@ -2,12 +2,14 @@
 import {
   bool,
   type CommonSettings,
+  duration,
   integer,
   optional,
   readCommonSettings,
   readSettings,
   text,
 } from '@wishbone/runtime/settings'
+import { defaultLimits } from '../server/limits.ts'
 
 export const variables = {
   /** HBONE. */
@@ -24,6 +26,18 @@ export const variables = {
   portOffset: integer('PORT_OFFSET', 0, { max: 64_000 }),
   /** Whether each request leaves a line in the log. */
   accessLog: bool('ACCESS_LOG', true),
+  /** Of a gateway: connections of all ports together; those above are reset. */
+  maxConnections: integer('MAX_CONNECTIONS', defaultLimits.maxConnections, { max: 1_000_000 }),
+  /** Bytes of a request's head. */
+  maxHeaderBytes: integer('MAX_HEADER_BYTES', defaultLimits.maxHeaderBytes, { max: 1 << 20 }),
+  /** Requests at a time on one HTTP/2 connection. */
+  maxConcurrentStreams: integer('MAX_CONCURRENT_STREAMS', defaultLimits.maxConcurrentStreams, { max: 65_535 }),
+  /** For the whole head of a request. */
+  headersTimeoutMs: duration('HEADERS_TIMEOUT', defaultLimits.headersTimeoutMs),
+  /** Without a byte from a client that owes some of its body, or that does not take its answer. */
+  stallTimeoutMs: duration('STALL_TIMEOUT', defaultLimits.stallTimeoutMs),
+  /** Between requests on a connection. */
+  idleTimeoutMs: duration('IDLE_TIMEOUT', defaultLimits.idleTimeoutMs),
   /** Of a gateway: proxies in front that are trusted to say in X-Forwarded-For and -Proto who the client is. */
   trustedHops: integer('TRUSTED_HOPS', 0, { max: 64 }),
   /** Of a gateway: ports, comma-separated, whose connections begin with a PROXY protocol header; "all" for every one. */

@@ -16,6 +16,7 @@ import type { UpgradeRequest } from '../pipeline/upgrade.ts'
 import { type Connection, connectionOf } from './connection.ts'
 import { contextOf } from './context-of.ts'
 import { createHttp1Server, createHttp2Server, rememberStream } from './http-servers.ts'
+import type { CountRefusal, Limits } from './limits.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -29,6 +30,8 @@ export interface AppOptions {
   readonly services: PipelineServices
   readonly log: Logger
   readonly isDraining: () => boolean
+  readonly limits: Limits
+  readonly refused: CountRefusal
   /** Registers the user's plugins. */
   readonly plugins?: (app: FastifyInstance) => Promise<void>
 }
@@ -54,7 +57,8 @@ function connectionFor(request: IncomingRequest): Connection | undefined {
 }
 
 /** Makes the instance and its servers. Rejects when a plugin does. */
-export async function createApp({ table, services, log, isDraining, plugins }: AppOptions): Promise<App> {
+export async function createApp(options: AppOptions): Promise<App> {
+  const { table, services, log, isDraining, limits, refused, plugins } = options
   let active = 0
   let serve: (request: IncomingMessage, response: ServerResponse) => void = () => {}
   const responderFor = (
@@ -122,7 +126,7 @@ export async function createApp({ table, services, log, isDraining, plugins }: A
     if (connectionFor(request as IncomingRequest) === undefined) request.destroy()
     else serve(request, response)
   }
-  const http1 = createHttp1Server(onRequest, log)
+  const http1 = createHttp1Server({ onRequest, log, limits, refused })
   http1.on('upgrade', (request, socket, head) => {
     const response = new http.ServerResponse(request)
     response.assignSocket(socket as import('node:net').Socket)
@@ -131,7 +135,7 @@ export async function createApp({ table, services, log, isDraining, plugins }: A
     upgrades.set(request, { request, response, socket, head })
     onRequest(request, response)
   })
-  const h2 = createHttp2Server(onRequest as never, log)
+  const h2 = createHttp2Server({ onRequest: onRequest as never, log, limits, refused })
   return {
     fastify: app,
     serveHttp1: (stream) => void http1.server.emit('connection', stream),

@@ -7,6 +7,7 @@ import { chainError } from '@wishbone/runtime/tls'
 import { type ListenerTable, type PortTable, selectListener } from '../compile/index.ts'
 import type { Certificates } from './certificates.ts'
 import { serverNameOf } from './classify.ts'
+import type { CountRefusal } from './limits.ts'
 import { peek } from './peek.ts'
 
 const handshakeMs = 10_000
@@ -15,6 +16,7 @@ export interface GatewayTlsOptions {
   readonly table: PortTable
   readonly certificates: Certificates
   readonly log: Logger
+  readonly refused: CountRefusal
 }
 
 export interface GatewayTlsHandlers {
@@ -26,10 +28,11 @@ export interface GatewayTlsHandlers {
 /** Calls back once, with the stream; a connection that comes to nothing is closed and logged. */
 export function acceptGatewayTls(
   socket: net.Socket,
-  { table, certificates, log }: GatewayTlsOptions,
+  { table, certificates, log, refused }: GatewayTlsOptions,
   { onSecure, onPassthrough }: GatewayTlsHandlers,
 ): void {
   const refuse = (reason: string, fields: Record<string, unknown> = {}) => {
+    refused('tls')
     log.info('a connection is closed: TLS', { reason, client: socket.remoteAddress, port: table.port, ...fields })
     socket.destroy()
   }

@@ -8,6 +8,7 @@ import type { Acceptor } from './accept.ts'
 import type { Certificates } from './certificates.ts'
 import type { Connection } from './connection.ts'
 import { acceptGatewayTls } from './gateway-tls.ts'
+import type { CountRefusal } from './limits.ts'
 import type { ProxyAddress } from './proxy-protocol.ts'
 import { readProxyHeader } from './proxy-reader.ts'
 
@@ -20,6 +21,8 @@ export interface Front {
 }
 
 export interface GatewayOptions {
+  readonly maxConnections: number
+  readonly refused: CountRefusal
   readonly front: Front
   readonly udp: Pick<UdpPortOptions, 'metrics' | 'random' | 'now'>
   readonly table: () => RouteTable
@@ -139,6 +142,13 @@ export class Gateway {
 
   #onConnection(port: number, socket: net.Socket): void {
     this.#arrivals++
+    const { maxConnections, refused } = this.#options
+    if (this.#sockets.size >= maxConnections) {
+      refused('too-many-connections')
+      // With a reset: a client that waits for an orderly end would hold what is scarce.
+      socket.resetAndDestroy()
+      return
+    }
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
     socket.on('error', () => {})
@@ -150,6 +160,7 @@ export class Gateway {
     readProxyHeader(socket).then(
       (client) => this.#accept(port, socket, client),
       (cause: Error) => {
+        refused('proxy-protocol')
         log.info('a connection is closed: PROXY protocol', {
           reason: cause.message,
           client: socket.remoteAddress,
@@ -174,11 +185,11 @@ export class Gateway {
       this.#options.accept(socket, connection, listener, '')
       return
     }
-    const { certificates, log } = this.#options
+    const { certificates, log, refused } = this.#options
     const accept = (stream: net.Socket, chosen: ListenerTable, serverName: string) => {
       this.#options.accept(stream, connectionTo(chosen.name, 'https'), chosen, serverName)
     }
-    acceptGatewayTls(socket, { table, certificates, log }, { onSecure: accept, onPassthrough: accept })
+    acceptGatewayTls(socket, { table, certificates, log, refused }, { onSecure: accept, onPassthrough: accept })
   }
 }
 

@@ -5,13 +5,7 @@ import http2 from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '@wishbone/runtime/log'
 import { bindConnection, connectionOf } from './connection.ts'
-
-const maxHeaderBytes = 65_536
-const maxHeaders = 1_000
-/** A client has this long for the head of a request; bodies may take as long as they like. */
-const headersTimeoutMs = 60_000
-const keepAliveMs = 75_000
-const maxConcurrentStreams = 256
+import type { CountRefusal, Limits, Refusal } from './limits.ts'
 
 type OnRequest = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -25,19 +19,42 @@ export interface ProtocolServer<S> {
   close(): void
 }
 
-const answers: Readonly<Record<string, readonly [status: string, reason: string]>> = {
-  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the headers are larger than the limit'],
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: ['413 Payload Too Large', 'the chunk extensions are larger than the limit'],
-  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the client took too long for the head of its request'],
+export interface ProtocolOptions {
+  readonly onRequest: OnRequest
+  readonly log: Logger
+  readonly limits: Limits
+  readonly refused: CountRefusal
 }
 
-export function createHttp1Server(onRequest: OnRequest, log: Logger): ProtocolServer<http.Server> {
+type Answer = readonly [status: string, reason: string, refusal: Refusal]
+
+const answers: Readonly<Record<string, Answer>> = {
+  HPE_HEADER_OVERFLOW: [
+    '431 Request Header Fields Too Large',
+    'the headers are larger than the limit',
+    'headers-too-large',
+  ],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [
+    '413 Payload Too Large',
+    'the chunk extensions are larger than the limit',
+    'bad-request',
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: [
+    '408 Request Timeout',
+    'the client took too long for the head of its request',
+    'slow-headers',
+  ],
+}
+const malformed: Answer = ['400 Bad Request', 'the request is not valid HTTP/1.1', 'bad-request']
+
+export function createHttp1Server({ onRequest, log, limits, refused }: ProtocolOptions): ProtocolServer<http.Server> {
   const server = http.createServer({
-    maxHeaderSize: maxHeaderBytes,
-    headersTimeout: headersTimeoutMs,
+    maxHeaderSize: limits.maxHeaderBytes,
+    headersTimeout: limits.headersTimeoutMs,
+    // Bodies may take as long as they like, as long as they come.
     requestTimeout: 0,
-    keepAliveTimeout: keepAliveMs,
-    connectionsCheckingInterval: 5_000,
+    keepAliveTimeout: limits.idleTimeoutMs,
+    connectionsCheckingInterval: Math.min(5_000, limits.headersTimeoutMs),
     insecureHTTPParser: false,
     // An Upgrade that is none for us (h2c) is ignored, as RFC 9110 §7.8 allows.
     // One with a body is a plain request: what follows its head is content, and never the other protocol's first bytes.
@@ -46,7 +63,7 @@ export function createHttp1Server(onRequest: OnRequest, log: Logger): ProtocolSe
       headers['transfer-encoding'] === undefined &&
       Number(headers['content-length'] ?? 0) === 0,
   })
-  server.maxHeadersCount = maxHeaders
+  server.maxHeadersCount = limits.maxHeaders
   server.on('request', onRequest)
   // Without a listener node would ask for the body at once; the pipeline asks for it when it has somewhere to go.
   server.on('checkContinue', onRequest)
@@ -60,12 +77,13 @@ export function createHttp1Server(onRequest: OnRequest, log: Logger): ProtocolSe
     socket.end('HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
   })
   server.on('clientError', (error: Error & { code?: string }, socket) => {
-    const [status, reason] = answers[error.code ?? ''] ?? ['400 Bad Request', 'the request is not valid HTTP/1.1']
+    const [status, reason, refusal] = answers[error.code ?? ''] ?? malformed
     const client = connectionOf(socket)
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy()
       return
     }
+    refused(refusal)
     log.info('a connection is closed: bad request', {
       reason,
       detail: error.message,
@@ -87,19 +105,28 @@ export function createHttp1Server(onRequest: OnRequest, log: Logger): ProtocolSe
   }
 }
 
-export function createHttp2Server(
-  onRequest: (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void,
-  log: Logger,
-): ProtocolServer<http2.Http2Server> {
+export function createHttp2Server({
+  onRequest,
+  log,
+  limits,
+  refused,
+}: Omit<ProtocolOptions, 'onRequest'> & {
+  readonly onRequest: (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void
+}): ProtocolServer<http2.Http2Server> {
   const sessions = new Set<http2.ServerHttp2Session>()
   const told = new WeakSet<http2.ServerHttp2Session>()
   let leaving = false
   const server = http2.createServer({
     maxSessionMemory: 64,
-    maxHeaderListPairs: maxHeaders,
+    maxHeaderListPairs: limits.maxHeaders,
+    // A client that breaks the protocol again and again, or resets streams faster than anyone browses, loses its connection.
+    maxSessionInvalidFrames: 100,
+    maxSessionRejectedStreams: 100,
+    streamResetBurst: 200,
+    streamResetRate: 100,
     settings: {
-      maxConcurrentStreams,
-      maxHeaderListSize: maxHeaderBytes,
+      maxConcurrentStreams: limits.maxConcurrentStreams,
+      maxHeaderListSize: limits.maxHeaderBytes,
       initialWindowSize: 1 << 20,
       enablePush: false,
     },
@@ -111,15 +138,16 @@ export function createHttp2Server(
     session.setLocalWindowSize(4 << 20)
     const connection = connectionOf(streamOf(session))
     if (connection !== undefined) bindConnection(session as unknown as Duplex, connection)
-    session.setTimeout(keepAliveMs * 4, () => session.close())
+    session.setTimeout(limits.idleTimeoutMs * 4, () => session.close())
     session.once('close', () => sessions.delete(session))
-    session.on('error', (error: Error & { code?: string }) =>
+    session.on('error', (error: Error & { code?: string }) => {
+      if (error.code !== 'ECONNRESET') refused('http2-error')
       log.info('a connection is closed: HTTP/2 error', {
         reason: error.message,
         code: error.code,
         client: connection === undefined ? undefined : `${connection.clientIp}:${connection.clientPort}`,
-      }),
-    )
+      })
+    })
     session.on('stream', (stream) => {
       stream.on('error', () => {})
       // A GOAWAY without a limit, and only while a request is open: without one the session would read no more.
