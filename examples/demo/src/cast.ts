@@ -41,7 +41,6 @@ export async function tapped(
 ): Promise<{ readonly answer: Outcome; readonly seen: Wiretap }> {
   let answer: Outcome = { ms: 0, error: 'not asked' }
   const seen = await cluster.wiretap(node, {
-    seconds: 3,
     find: ['GET /details/0', 'William Shakespeare'],
     during: async () => {
       answer = await cluster.toolbox(client, 'http', details)

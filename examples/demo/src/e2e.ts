@@ -8,7 +8,7 @@ import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { createKubeClient, type KubeClient, readKubeConfig } from '@wishbone/cli'
-import { type Cluster, createCluster, isReady, until } from '@wishbone/testing/cluster'
+import { type Cluster, createCluster, isLeaving, isReady, until } from '@wishbone/testing/cluster'
 import { striking } from './cluster/explain.ts'
 import { namespaceGone, removeNamespace } from './cluster/namespaces.ts'
 import { type Outside, startOutside } from './cluster/outside.ts'
@@ -61,9 +61,11 @@ async function meshIsThere(cluster: Cluster): Promise<void> {
 }
 
 async function setUp(cluster: Cluster): Promise<void> {
-  if (!values.keep) {
-    for (const name of ownNamespaces) await removeNamespace(cluster, name)
-    for (const name of ownNamespaces) await namespaceGone(cluster, name)
+  for (const name of ownNamespaces) {
+    const left = (await cluster.list('namespaces')).find(({ metadata }) => metadata.name === name)
+    if (!left || (values.keep && !isLeaving(left))) continue
+    await removeNamespace(cluster, name)
+    await namespaceGone(cluster, name)
   }
   await cluster.apply(fixtures())
   const started = Date.now()

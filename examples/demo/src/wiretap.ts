@@ -1,7 +1,8 @@
 // Listens on the node's uplink for some seconds, after a first line that says so, and then says what could be read there, as one
 // line of JSON.
-//   wiretap --seconds 3 [--find TEXT]... [--host IP] [--tls PORT]
-// Of all TCP, or of one host's; with --tls also whether the connections to that port are TLS.
+//   wiretap [--seconds 3 | --until-end] [--find TEXT]... [--host IP] [--tls PORT]
+// With --until-end it listens until its standard input ends. Of all TCP, or of one host's; with --tls also whether the connections
+// to that port are TLS.
 // Runs in the node's network namespace with CAP_NET_RAW.
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -11,6 +12,7 @@ import { TlsFlows } from './tls-flows.ts'
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '3' },
+    'until-end': { type: 'boolean', default: false },
     find: { type: 'string', multiple: true, default: [] },
     // IPv4 only.
     host: { type: 'string' },
@@ -84,8 +86,11 @@ function look(frame: Buffer): void {
 const name = uplink()
 const capture = capturePackets(undefined, name, look)
 process.stdout.write(`${JSON.stringify({ listening: name })}\n`)
-setTimeout(() => {
+function finish(): void {
   capture.close()
   const seen = { interface: name, packets, tcpPorts, found, tls: flows.summary() }
   process.stdout.write(`${JSON.stringify(seen)}\n`, () => process.exit(0))
-}, Number(values.seconds) * 1000)
+}
+// What has been sent just now is still to be read from the socket.
+if (values['until-end']) process.stdin.resume().on('end', () => setTimeout(finish, 300))
+else setTimeout(finish, Number(values.seconds) * 1000)

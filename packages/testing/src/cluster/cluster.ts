@@ -1,5 +1,6 @@
 // What a scene may do to a cluster and see of it. Everything goes through the Kubernetes API, so that the scenes
 // run unchanged on `wishbone up` and on a real cluster.
+import { PassThrough } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
   applyObject,
@@ -42,7 +43,6 @@ export interface Wiretap {
 }
 
 export interface WiretapOptions {
-  readonly seconds: number
   /** Texts to look for. */
   readonly find: readonly string[]
   /** What is done while the wiretap listens. */
@@ -189,26 +189,28 @@ export function createCluster(client: KubeClient, outsideUrl: string): Cluster {
       const command = ['node', 'src/load.ts', host, ...words]
       return lastLine<LoadResult>(await cluster.run(pod, command), `load in ${pod.metadata.name}`)
     },
-    async wiretap(node, { seconds, find, host, tlsPort, during }) {
+    async wiretap(node, { find, host, tlsPort, during }) {
       const taps = await cluster.pods('outside', 'app=wiretap')
       const tap = taps.find((pod) => pod.spec.nodeName === node)
       if (!tap) throw new Error(`no wiretap on ${node}`)
-      const command = ['node', 'src/wiretap.ts', '--seconds', String(seconds)]
+      const command = ['node', 'src/wiretap.ts', '--until-end']
       for (const text of find) command.push('--find', text)
       if (host !== undefined) command.push('--host', host)
       if (tlsPort !== undefined) command.push('--tls', String(tlsPort))
       let stdout = ''
       let done: Promise<unknown> | undefined
+      const stdin = new PassThrough()
       const result = await exec(client, {
         namespace: 'outside',
         pod: tap.metadata.name,
         command,
+        stdin,
         onStdout: (chunk) => {
           stdout += chunk.toString('utf8')
           if (!stdout.includes('\n') || done) return
           done = during()
-          // Awaited below.
-          done.catch(() => {})
+          // Its failure is thrown below.
+          done.catch(() => {}).then(() => stdin.end())
         },
       })
       await done

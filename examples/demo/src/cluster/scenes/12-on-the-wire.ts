@@ -24,7 +24,6 @@ export const onTheWire: Scene = {
     const secret = 'a-secret-of-this-scene'
     doing(`listening on the link of ${client.spec.nodeName} while a client there calls ${ip} for the first time`)
     const seen = await cluster.wiretap(client.spec.nodeName ?? '', {
-      seconds: 6,
       find: [secret, 'x-served-by', 'speaks first'],
       host: ip,
       tlsPort: 15_008,

@@ -13,7 +13,7 @@ interface Broken {
   readonly name: string
   readonly condition: string
   readonly reason: string
-  /** What the message must name. */
+  /** What the message must name: a pattern. */
   readonly names: string
 }
 
@@ -51,7 +51,7 @@ const broken: readonly Broken[] = [
   route('tls', 'BackendNotFound', 'nowhere', 'a backend of a TLSRoute', 'tlsroutes'),
   gateway('certificate', 'ResolvedRefs', 'InvalidCertificateRef', 'nowhere', 'a certificate that does not exist'),
   gateway('certificate-elsewhere', 'ResolvedRefs', 'RefNotPermitted', 'bookinfo', 'a certificate of another namespace'),
-  gateway('parameters', 'Accepted', 'InvalidParameters', 'parametersRef', 'parameters that do not exist'),
+  gateway('parameters', 'Accepted', 'InvalidParameters', 'parametersRef|nowhere', 'parameters that do not exist'),
   {
     what: 'a waypoint that does not exist',
     kind: 'services',
@@ -90,7 +90,7 @@ export const brokenReferences: Scene = {
         what,
         async () => {
           last = conditionOf(await cluster.get(kind, namespace, name), condition)
-          return last?.status === 'False' && last.reason === reason && last.message.includes(names)
+          return last?.status === 'False' && last.reason === reason && new RegExp(names).test(last.message)
         },
         20_000,
       ).catch(() => false)
