@@ -1,5 +1,5 @@
 // The server's side of one delta xDS stream, as a value. step() takes what happened and answers the next value and what
-// to send. Rules (ambient wire §2.2, and the design's departures):
+// to send. Rules (ambient wire §2.2, and ADR 4):
 //  - every first request of a type is answered, even if there is nothing to say; every name asked for is answered;
 //  - a type has at most one response that is not acknowledged: what happens meanwhile is joined into the next one;
 //  - Authorization goes before Address, and leaves only after the Addresses that named it are gone or changed;

@@ -1,4 +1,4 @@
-// AuthorizationPolicy to istio.security.Authorization (ambient wire §4.4, with design departure 5:
+// AuthorizationPolicy to istio.security.Authorization (ambient wire §4.4, with ADR 4, departure 5:
 // what layer 4 can't judge makes an ALLOW rule match nothing and a DENY rule broader).
 
 import { create } from '@bufbuild/protobuf'

@@ -1,5 +1,5 @@
 // The copy of a policy that goes to ztunnels: the waypoints that enforce it themselves, on the
-// client's own identity, are exempt (design, departure 1).
+// client's own identity, are exempt (ADR 4, departure 1).
 import { clone, create } from '@bufbuild/protobuf'
 import { security } from '@wishbone/proto'
 

@@ -1,4 +1,4 @@
-// No way past an L7 policy (design, departure 2): where a Service has one on its waypoint, the
+// No way past an L7 policy (ADR 4, departure 2): where a Service has one on its waypoint, the
 // ztunnels of its workloads accept its ports only from that waypoint.
 import { create } from '@bufbuild/protobuf'
 import { security } from '@wishbone/proto'

@@ -1,5 +1,5 @@
 // Which waypoint a Service or pod is bound to, by labels or because a route names it. A named
-// waypoint that can't serve refuses traffic (design, departure 3) unless its user chose otherwise.
+// waypoint that can't serve refuses traffic (ADR 4, departure 3) unless its user chose otherwise.
 import type { KubeObject } from '../../kinds/index.ts'
 import { no, type Verdict, yes } from '../conditions.ts'
 import { automaticGatewayName, labels } from '../names.ts'
