@@ -3,8 +3,8 @@
 //   --scene N[,N…]  only these, in this order; may be repeated
 //   --keep          what an earlier run left is used, and what this one makes stays
 //   --list          names the scenes
-import { globSync, readFileSync } from 'node:fs'
-import { basename } from 'node:path'
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { createKubeClient, type KubeClient, readKubeConfig } from '@wishbone/cli'
@@ -132,14 +132,21 @@ async function run(client: KubeClient, outside: Outside): Promise<number> {
   return passed ? 0 : 1
 }
 
+/** $KUBECONFIG, or that of `npm run cluster:up`. */
+function kubeconfigPath(): string {
+  const named = process.env['KUBECONFIG']
+  if (named) return named
+  const own = join(process.env['WISHBONE_CLUSTER_STATE'] ?? '/var/tmp/wishbone-cluster', 'admin.kubeconfig')
+  if (existsSync(own)) return own
+  throw new Error('KUBECONFIG names no cluster; npm run cluster:up makes one')
+}
+
 async function main(): Promise<number> {
   if (values.list) {
     for (const { number, title } of all) say(`${String(number).padStart(3)}  ${title}`)
     return 0
   }
-  const kubeconfig = process.env['KUBECONFIG']
-  if (!kubeconfig) throw new Error('KUBECONFIG names no cluster; npm run cluster:up makes one')
-  const client = createKubeClient(readKubeConfig(kubeconfig))
+  const client = createKubeClient(readKubeConfig(kubeconfigPath()))
   try {
     await using outside = await startOutside(client.config.server, process.env['OUTSIDE_URL'])
     return await run(client, outside)
