@@ -19,6 +19,7 @@ import {
   answerTokenReview,
   type Reviewer,
 } from './reviews.ts'
+import { parseFieldSelector } from './selectors.ts'
 import { answerLogs } from './streams.ts'
 import { answerAction, answerScale } from './subresources.ts'
 import { tokenIssuer } from './tokens.ts'
@@ -89,7 +90,10 @@ export function authorize(services: Services, user: User, attempt: Attempt): voi
   if (!allows(services.api, user, attempt)) throw forbidden(refusal(user, attempt))
 }
 
-export function attemptOf(info: RequestInfo): Attempt {
+/** A list or watch of the one object that a field selector names is an attempt on that object. */
+export function attemptOf(info: RequestInfo, query: URLSearchParams): Attempt {
+  const selected = parseFieldSelector(query.get('fieldSelector') ?? '')
+  const only = selected.find(({ path, equal }) => equal && path.join('.') === 'metadata.name')
   return {
     kind: 'resource',
     verb: info.verb,
@@ -97,7 +101,7 @@ export function attemptOf(info: RequestInfo): Attempt {
     resource: info.subresource === undefined ? info.plural : `${info.plural}/${info.subresource}`,
     // A namespace is in itself, as far as roles are concerned.
     namespace: info.namespace ?? (info.group === '' && info.plural === 'namespaces' ? info.name : undefined),
-    name: info.name,
+    name: info.name ?? only?.value,
   }
 }
 
@@ -134,7 +138,7 @@ async function answerPath(services: Services, { path, answer, user, request }: C
 
 async function answerResource(services: Services, call: Call, info: RequestInfo): Promise<void> {
   const { api } = services
-  authorize(services, call.user, attemptOf(info))
+  authorize(services, call.user, attemptOf(info, call.query))
   if (await answerReview(services, call, info)) return
   const resource = api.resources.byPath(info.group, info.version, info.plural)
   if (resource === undefined) throw noSuchPath()

@@ -127,7 +127,7 @@ async function answerUpgrade(
   const info = parseResourcePath(request.method ?? 'GET', url.pathname, url.searchParams)
   if (info === undefined || info.group !== '' || info.version !== 'v1' || info.plural !== 'pods') throw noSuchPath()
   // Who runs commands creates something, whatever the method of the upgrade.
-  const attempt = attemptOf({ ...info, verb: 'create' })
+  const attempt = attemptOf({ ...info, verb: 'create' }, url.searchParams)
   authorize(services, user, attempt)
   const { namespace = '', name = '', subresource } = info
   services.api.get(services.api.resource('/pods'), namespace, name)
