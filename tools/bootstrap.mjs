@@ -27,6 +27,7 @@ const verbs = {
   'cluster:node-stop': ['tools/cluster/main.ts', 'node-stop'],
   'cluster:node-start': ['tools/cluster/main.ts', 'node-start'],
   'cluster:load-image': ['tools/cluster/main.ts', 'load-image'],
+  'cluster:check': ['tools/cluster/check.ts'],
   // Only installs; for scripts that go on by themselves.
   install: undefined,
 }

@@ -26,8 +26,9 @@ const verbs: Readonly<Record<string, () => void | Promise<void>>> = {
     const node = nodeNamed(args[0])
     requireCluster()
     await stopNode(node)
+    const startedMs = Date.now()
     await startNode(openRecords(), node)
-    await withClient((client) => waitForNodes(client, [node]))
+    await withClient((client) => waitForNodes(client, [node], startedMs))
     say(`${node.name} is ready`)
   },
   'load-image': () => loadImage(args[0]),

@@ -33,11 +33,12 @@ export async function up(options: UpOptions): Promise<void> {
   else if (state.kind === 'nodes-down') {
     const missing = state.names.map(nodeNamed)
     say(`starting ${state.names.join(' and ')}`)
+    const startedMs = Date.now()
     for (const node of missing) {
       await stopNode(node)
       await startNode(records, node)
     }
-    await withClient((client) => waitForNodes(client, missing))
+    await withClient((client) => waitForNodes(client, missing, startedMs))
   } else {
     await buildMissing()
     if (state.kind === 'remains') {
@@ -55,6 +56,7 @@ export async function up(options: UpOptions): Promise<void> {
 }
 
 async function startAll(records: Records): Promise<void> {
+  const startedMs = Date.now()
   makePki()
   makeHostNetwork(records)
   if (foldersOf(containersGroup).length === 0) records.add({ kind: 'cgroup', path: containersGroup })
@@ -69,7 +71,7 @@ async function startAll(records: Records): Promise<void> {
     await Promise.all(nodes.map((node) => startNode(records, node)))
     await applyManifests(client)
     await start('load-balancer', loadBalancer, { KUBECONFIG: join(paths.state, 'load-balancer.kubeconfig') })
-    await waitForNodes(client, nodes)
+    await waitForNodes(client, nodes, startedMs)
     say('the nodes are ready')
     await waitForDns(client)
   })

@@ -47,16 +47,16 @@ interface Lease {
 }
 
 /**
- * Waits until the nodes are Ready and their kubelets have been heard of since now: what the API says of a node that
- * crashed stays true for most of a minute, but a starting kubelet renews its lease at once.
+ * Waits until the nodes are Ready and their kubelets have been heard of since `sinceMs` (Unix time), when they did not run
+ * yet: what the API says of a node that crashed stays true for most of a minute, but a starting kubelet renews its lease
+ * at once.
  */
-export async function waitForNodes(client: KubeClient, nodes: readonly NodeSettings[]): Promise<void> {
-  const started = Date.now()
+export async function waitForNodes(client: KubeClient, nodes: readonly NodeSettings[], sinceMs: number): Promise<void> {
   const list = async <T>(path: string): Promise<readonly T[]> => (await client.get<{ items: readonly T[] }>(path)).items
   const ready = await until(
     async () => {
       const leases = await list<Lease>('/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases')
-      const heard = leases.filter(({ spec }) => Date.parse(spec?.renewTime ?? '') >= started)
+      const heard = leases.filter(({ spec }) => Date.parse(spec?.renewTime ?? '') >= sinceMs)
       const objects = await list<NodeObject>('/api/v1/nodes')
       const isReady = ({ status }: NodeObject): boolean =>
         status?.conditions?.some((one) => one.type === 'Ready' && one.status === 'True') === true
