@@ -102,6 +102,7 @@ function listenerStatus(
 
 /** A listener is programmed with its Gateway, unless it can't serve at all. */
 function listenerProgrammed(gateway: TranslatedGateway, listener: TranslatedListener): Verdict {
+  if (listener.conflicted) return no(listener.conflicted.reason, listener.accepted.message)
   if (listener.accepted.status === 'False') return no('Invalid', listener.accepted.message)
   if (!listener.usable) return no('Invalid', listener.resolvedRefs.message)
   if (gateway.programmed.status === 'True') return yes('Programmed')
