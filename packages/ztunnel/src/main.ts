@@ -46,7 +46,6 @@ export async function startZtunnel(
     settings: proxy,
     random,
   }
-  const pods = new Pods(context, metrics)
 
   const terminations = metrics.counter('istio_xds_connection_terminations_total', 'Ends of the configuration stream.', [
     'reason',
@@ -68,6 +67,7 @@ export async function startZtunnel(
       },
     },
   })
+  const pods = new Pods(context, metrics, () => ads.pending().length === 0)
   // It outlives the signal: while the connections that are left are carried, policies still change.
   const streaming = new AbortController()
   void ads.run(streaming.signal)
@@ -83,6 +83,7 @@ export async function startZtunnel(
   const pending = (): string[] => {
     const waiting = ads.pending().map((url) => `configuration (${url.slice(url.lastIndexOf('/') + 1)})`)
     if (!pods.synced) waiting.push("the node agent's pods")
+    if (pods.waiting > 0) waiting.push(`${pods.waiting} pods that another ztunnel serves until this one can`)
     if (signal.aborted) waiting.push('nothing: it is stopping')
     return waiting
   }

@@ -126,6 +126,7 @@ export class Overlay {
         info: { name, namespace: 'shop', serviceAccount: name },
         nsFd: dupFd(other.ns(name)),
       })
+    while (this.pods.waiting > 0) await new Promise((resolve) => setTimeout(resolve, 20))
   }
 
   lines(): Record<string, unknown>[] {

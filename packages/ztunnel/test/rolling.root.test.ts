@@ -3,7 +3,7 @@ import dgram from 'node:dgram'
 import { connectIn, udpIn } from '@wishbone/runtime/os'
 import { encode } from 'dns-packet'
 import { expect, test } from 'vitest'
-import { memberOf, serviceOf, stateOf, workloadOf } from '../src/decide/testing.ts'
+import { applyTo, memberOf, serviceOf, stateOf, workloadOf } from '../src/decide/testing.ts'
 import { Overlay, openLine, startEcho, talk } from './overlay.ts'
 
 const web = 'web.shop.svc.cluster.local'
@@ -114,4 +114,36 @@ test('a connection that waits in the queue of a ztunnel that ends is served by t
   const drained = first.pods.drain()
   for (const answer of await Promise.all(all)) expect(answer).toMatch(/x$/)
   await drained
+})
+
+test('a pod is taken over only when its connections can be served; nobody else there, at once', async () => {
+  const state = stateOf({ workloads: [workloadOf('server', '10.7.0.2')], services: [] })
+  await using first = new Overlay(state)
+  first.addPod('server', '10.7.0.2')
+  first.addPod('plain', '10.7.0.3')
+  await first.enrol('server')
+  await using _echo = await startEcho(first.ns('server'), 9080)
+  const nothingYet = stateOf({ workloads: [], services: [] })
+  await using second = new Overlay(nothingYet, {}, first.root)
+  const joined = second.join(first, ['server'])
+  let over = false
+  // Something is open, so that the first has to stay.
+  const line = await openLine(first.ns('plain'), '10.7.0.2', 9080)
+  const handing = first.pods.handOver(20_000).then(() => {
+    over = true
+  })
+  await new Promise((resolve) => setTimeout(resolve, 600))
+  expect(over).toBe(false)
+  expect(second.pods.waiting).toBe(1)
+  expect(await talk(first.ns('plain'), '10.7.0.2', 9080, 'x')).toMatch(/x$/)
+  // The pod's own workload becomes known.
+  applyTo(nothingYet, { workloads: [workloadOf('server', '10.7.0.2')] })
+  await Promise.all([joined, handing])
+  expect(await talk(first.ns('plain'), '10.7.0.2', 9080, 'y')).toMatch(/y$/)
+  line.socket.destroy()
+  await first.pods.drain()
+  await using third = new Overlay(nothingYet, {}, first.root)
+  await second.pods.drain()
+  await third.join(first, ['server'])
+  expect(await talk(first.ns('plain'), '10.7.0.2', 9080, 'z')).toMatch(/z$/)
 })

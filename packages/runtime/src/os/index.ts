@@ -50,7 +50,7 @@ export {
   SeqpacketConnection,
   type SeqpacketListener,
 } from './seqpacket.ts'
-export { hasConnection } from './socket-diag.ts'
+export { countListeners, hasConnection } from './socket-diag.ts'
 export {
   boundAddress,
   type ListenOptions,

@@ -9,6 +9,7 @@ import {
   boundAddress,
   closeFd,
   connectIn,
+  countListeners,
   createVeth,
   hasConnection,
   inodeOf,
@@ -84,7 +85,7 @@ describe('namespaces', () => {
 describe('connectIn', () => {
   test.each(['10.9.0.2', 'fd09::2'])('reaches %s in another namespace', async (ip) => {
     const listening = await server(ip)
-    const socket = await connectIn(a, { ip, port: listening.port, timeoutMs: 1000, mark: 1337 })
+    const socket = await connectIn(a, { ip, port: listening.port, timeoutMs: 5000, mark: 1337 })
     expect(await read(socket)).toContain(ip.replace('2', '1').slice(0, 4))
     socket.destroy()
     listening.close()
@@ -167,4 +168,16 @@ test.each(['10.9.0.2', 'fd09::2'])('a connection to %s is found by its ends whil
   await new Promise((resolve) => socket.resume().once('close', resolve))
   expect(hasConnection(b, { ip, port }, client)).toBe(false)
   listening.close()
+})
+
+test('listeners are counted by their port, of both families, in their namespace only', async () => {
+  expect(countListeners(b, 7007)).toBe(0)
+  const one = listenIn(b, { ip: '::', port: 7007, reusePort: true })
+  const two = listenIn(b, { ip: '::', port: 7007, reusePort: true })
+  const other = listenIn(b, { ip: '0.0.0.0', port: 7008 })
+  expect(countListeners(b, 7007)).toBe(2)
+  expect(countListeners(b, 7008)).toBe(1)
+  expect(countListeners(a, 7007)).toBe(0)
+  for (const fd of [one, two, other]) closeFd(fd)
+  expect(countListeners(b, 7007)).toBe(0)
 })

@@ -61,24 +61,29 @@ export interface Contents {
   readonly policies?: readonly security.Authorization[]
 }
 
-export function stateOf(contents: Contents): MeshState {
-  const state = new MeshState()
+/** Adds workloads and services to a state, as the controller would. */
+export function applyTo(state: MeshState, { workloads = [], services = [] }: Contents): void {
   const rejected = state.apply({
     addresses: [
-      ...(contents.services ?? []).map(
+      ...services.map(
         (value) =>
           [
             `${value.namespace}/${value.hostname}`,
             create(proto.AddressSchema, { type: { case: 'service', value } }),
           ] as const,
       ),
-      ...(contents.workloads ?? []).map(
+      ...workloads.map(
         (value) => [value.uid, create(proto.AddressSchema, { type: { case: 'workload', value } })] as const,
       ),
     ],
     removed: [],
   })
   if (rejected.length > 0) throw new Error(JSON.stringify(rejected))
+}
+
+export function stateOf(contents: Contents): MeshState {
+  const state = new MeshState()
+  applyTo(state, contents)
   state.applyAuthorizations({
     authorizations: (contents.policies ?? []).map((policy) => [`${policy.namespace}/${policy.name}`, policy] as const),
     removed: [],

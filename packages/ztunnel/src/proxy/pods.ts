@@ -7,10 +7,12 @@ import { closeFd, inodeOf } from '@wishbone/runtime/os'
 import type { AddedWorkload } from '@wishbone/runtime/zds'
 import type { ProxyContext } from './context.ts'
 import { PodProxy } from './pod-proxy.ts'
-import { hasSuccessor } from './successor.ts'
+import { hasSuccessor, isServed } from './successor.ts'
+import { TakeOver } from './take-over.ts'
 
 /** Less than the agent's patience with an Ack (5 s). */
 const certificateWaitMs = 4_000
+const pollMs = 200
 
 export class Pods {
   readonly #context: ProxyContext
@@ -18,12 +20,16 @@ export class Pods {
   readonly #stopJudging: () => void
   readonly #started
   readonly #stopped
+  readonly #configured: () => boolean
   #snapshot = false
   #draining = false
   #judging = false
+  readonly #takeOvers = new Map<string, TakeOver>()
 
-  constructor(context: ProxyContext, metrics: Metrics) {
+  /** `configured`: whether workloads, services and policies have been received once. */
+  constructor(context: ProxyContext, metrics: Metrics, configured: () => boolean = () => true) {
     this.#context = context
+    this.#configured = configured
     this.#stopJudging = context.state.onChange((change) => this.#changed(change))
     this.#started = metrics.counter('workload_manager_proxies_started_total', 'Proxies of pods started.')
     this.#stopped = metrics.counter('workload_manager_proxies_stopped_total', 'Proxies of pods stopped.')
@@ -40,13 +46,19 @@ export class Pods {
     return this.#snapshot
   }
 
+  /** Pods that another ztunnel serves until we can. */
+  get waiting(): number {
+    return [...this.#takeOvers.values()].filter(({ waiting }) => waiting).length
+  }
+
   proxies(): Iterable<PodProxy> {
     return this.#proxies.values()
   }
 
   /**
    * Starts the proxy of a pod, or keeps it if it runs in this very namespace. Resolves when the pod may be captured: the
-   * listeners are there and, once the node is known, the certificate too. Rejects with the reason; the pod then has no proxy.
+   * listeners are there and, once the node is known, the certificate too; or another ztunnel serves the pod, and ours takes over
+   * as soon as it can. Rejects with the reason; the pod then has no proxy.
    */
   async add({ uid, info, nsFd }: AddedWorkload): Promise<void> {
     if (this.#draining) {
@@ -56,12 +68,14 @@ export class Pods {
     const known = this.#proxies.get(uid)
     if (known !== undefined && known.inode === inodeOf(nsFd) && known.state !== 'closed') {
       closeFd(nsFd)
-      return
+      // Asked for again: the agent waits for the listeners.
+      return this.#snapshot ? this.#takeOvers.get(uid)?.now() : undefined
     }
     if (known !== undefined) await this.#drop(uid, known, 'the pod has a new network namespace')
     const proxy = new PodProxy(this.#context, { uid, ...info }, nsFd)
     this.#proxies.set(uid, proxy)
     try {
+      if (!this.#snapshot && isServed(nsFd)) return this.#takeOver(proxy)
       await proxy.start()
       // After a restart all pods come at once, and a pod that is captured already is better off with listeners.
       if (this.#snapshot) await this.#certificate(proxy.identity)
@@ -69,8 +83,7 @@ export class Pods {
       await this.#drop(uid, proxy, 'the proxy of the pod could not start')
       throw cause
     }
-    this.#started.inc()
-    this.#context.log.info('pod added', { pod: `${info.namespace}/${info.name}`, uid })
+    this.#added(proxy)
   }
 
   async delete(uid: string): Promise<void> {
@@ -101,7 +114,7 @@ export class Pods {
     while (Date.now() < deadline) {
       for (const proxy of serving()) if (hasSuccessor(proxy.nsFd)) void proxy.drain(true)
       if (serving().every((proxy) => proxy.idle)) return
-      await delay(100)
+      await delay(pollMs)
     }
   }
 
@@ -115,6 +128,38 @@ export class Pods {
   async close(reason: MeshError): Promise<void> {
     this.#stopJudging()
     await Promise.all([...this.#proxies.values()].map((proxy) => proxy.close(reason)))
+  }
+
+  #added({ info }: PodProxy): void {
+    this.#started.inc()
+    this.#context.log.info('pod added', { pod: `${info.namespace}/${info.name}`, uid: info.uid })
+  }
+
+  /** The agent has its answer already: what fails is tried again here. */
+  #takeOver(pod: PodProxy): void {
+    const { certificates, log } = this.#context
+    const { uid, name, namespace } = pod.info
+    certificates.prefetch(pod.identity)
+    let told = ''
+    const takeOver = new TakeOver(pod, {
+      able: (proxy) =>
+        this.#configured() && proxy.knownWorkload() !== undefined && certificates.current(proxy.identity) !== undefined,
+      replace: (failed, nsFd, cause) => {
+        const error = MeshError.from(cause).describe()
+        if (error !== told)
+          log.error('cannot listen in a pod, trying again', { pod: `${namespace}/${name}`, uid, error })
+        told = error
+        if (this.#proxies.get(uid) !== failed) return void closeFd(nsFd)
+        const fresh = new PodProxy(this.#context, failed.info, nsFd)
+        this.#proxies.set(uid, fresh)
+        return fresh
+      },
+      done: (proxy) => {
+        if (this.#takeOvers.get(uid) === takeOver) this.#takeOvers.delete(uid)
+        this.#added(proxy)
+      },
+    })
+    this.#takeOvers.set(uid, takeOver)
   }
 
   async #certificate(identity: string): Promise<void> {
@@ -134,6 +179,7 @@ export class Pods {
 
   async #drop(uid: string, proxy: PodProxy, why: string): Promise<void> {
     if (this.#proxies.get(uid) === proxy) this.#proxies.delete(uid)
+    this.#takeOvers.delete(uid)
     this.#stopped.inc()
     await proxy.close(new MeshError('draining', why))
     const shared = [...this.#proxies.values()].some((other) => other.identity === proxy.identity)
