@@ -69,9 +69,12 @@ function notAllowed(world: World, gateway: Gateway, set: ListenerSet, kind: Clas
   return no('NotAllowed', `Gateway ${key} allows no ListenerSets of namespace ${from}; see its spec.allowedListeners`)
 }
 
+/** Unlike a Gateway, a set whose listeners all lack what they refer to is not accepted (conformance, ListenerSetReferenceGrant). */
 function acceptedVerdict(listeners: readonly TranslatedListener[]): Verdict {
-  const bad = listeners.filter(({ accepted }) => accepted.status === 'False')
+  const bad = listeners.filter(({ usable }) => !usable)
   if (bad.length === 0) return yes('Accepted')
-  const message = bad.map(({ spec, accepted }) => `listener ${spec.name}: ${accepted.message}`).join('; ')
+  const why = ({ accepted, resolvedRefs }: TranslatedListener): string =>
+    accepted.status === 'False' ? accepted.message : resolvedRefs.message
+  const message = bad.map((listener) => `listener ${listener.spec.name}: ${why(listener)}`).join('; ')
   return bad.length === listeners.length ? no('ListenersNotValid', message) : yes('ListenersNotValid', message)
 }
