@@ -6,6 +6,7 @@ import net from 'node:net'
 import { Readable } from 'node:stream'
 import { l7 } from '@wishbone/proto'
 import { afterEach, expect, test } from 'vitest'
+import { defaultLimits } from '../src/server/limits.ts'
 import { startWorld, to, type World } from './harness.ts'
 import { ask, type Backend, echo, http2Backend, httpBackend, raw, tcpBackend } from './servers.ts'
 
@@ -223,6 +224,34 @@ test('a body that the client holds back is asked for by the backend alone', asyn
   expect(await raw(port, head('/lost'), 300)).toMatch(/^HTTP\/1\.1 50[23] /)
   const nonsense = 'POST /none HTTP/1.1\r\nHost: h\r\nExpect: nonsense\r\nContent-Length: 0\r\n\r\n'
   expect(await raw(port, nonsense, 300)).toMatch(/^HTTP\/1\.1 (?:417|200)/)
+})
+
+test('a client that waits for the backend’s word, or talks with it, does not stall', async () => {
+  const backend = await httpBackend(
+    (request, response) => {
+      response.write('first')
+      request.on('data', (chunk: Buffer) => response.write(chunk))
+      request.on('end', () => response.end())
+    },
+    (_request, response) => void setTimeout(() => response.writeHead(401).end('no'), 700),
+  )
+  world = await startWorld({ app: [keep(backend).port] }, [{ backends: [to('app')] }], {
+    limits: { ...defaultLimits, stallTimeoutMs: 200 },
+  })
+  const { port } = world
+  const head = 'POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n'
+  expect(await raw(port, `${head}Expect: 100-continue\r\n\r\n`, 1_500)).toMatch(/^HTTP\/1\.1 401 /)
+  const socket = net.connect(port, '127.0.0.1')
+  keep({ close: () => socket.destroy() })
+  let heard = ''
+  socket.on('data', (data) => {
+    heard += data.toString()
+  })
+  socket.write(`${head}\r\n3\r\none\r\n`)
+  await expect.poll(() => heard).toContain('first')
+  await new Promise((resolve) => setTimeout(resolve, 700))
+  socket.write('4\r\nlast\r\n0\r\n\r\n')
+  await expect.poll(() => heard).toContain('last')
 })
 
 test('bodies stream in constant memory with a slow reader on either side', async () => {

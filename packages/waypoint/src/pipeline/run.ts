@@ -56,9 +56,11 @@ export class RequestRun implements AttemptHooks {
     this.record = newRecord(context, services)
     this.record.traceId = this.#trace?.traceId
     const progress = { received: () => this.body.bytes, sent: () => this.record.responseBytes }
-    this.#unwatchStall = watchStall(context.request, responder, progress, services.stallTimeoutMs, () =>
-      this.#onStall(),
-    )
+    // Clients in the mesh are known, and may be silent for as long as they like.
+    const isStranger = context.connection.destination.kind === 'gateway'
+    this.#unwatchStall = isStranger
+      ? watchStall(context.request, responder, progress, services.stallTimeoutMs, () => this.#onStall())
+      : () => {}
     responder.onClose((complete) => this.#onClosed(complete))
     responder.onDrain(() => this.#attempt?.resume())
   }

@@ -25,7 +25,7 @@ export function watchStall(
     const now = progress()
     const stands = now === seen
     seen = now
-    if (!stands || !(owesBody(request) || responder.unsent > 0)) return
+    if (!stands || !(owesBody(request, responder) || responder.unsent > 0)) return
     clearInterval(timer)
     onStall()
   }, limitMs)
@@ -33,7 +33,11 @@ export function watchStall(
   return () => clearInterval(timer)
 }
 
-/** Its body is read as fast as it comes, and the end of it has not come. */
-function owesBody(request: IncomingRequest): boolean {
+/**
+ * Its body is read as fast as it comes, and the end of it has not come. Nothing is owed before the backend asks for it, nor when
+ * it answers already: the two may be talking.
+ */
+function owesBody(request: IncomingRequest, responder: Responder): boolean {
+  if (responder.awaitsContinue || responder.started) return false
   return !request.complete && request.readableLength === 0 && request.readableFlowing === true
 }
