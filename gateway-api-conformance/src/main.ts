@@ -10,6 +10,7 @@ import { kubeconfigPath } from './place.ts'
 import { type Plan, planProfiles, planTests } from './plan.ts'
 import { removeRemains } from './remains.ts'
 import { judgeReport, reportFile, suiteArguments } from './report.ts'
+import { withSmallRequests } from './requests.ts'
 import { type Ended, runSuite } from './run.ts'
 import { buildSuite } from './suite.ts'
 
@@ -25,7 +26,7 @@ async function main(asked: Arguments): Promise<boolean> {
     const tested = await runningImages(client, systemNamespace)
     if (tested.length === 0) throw new Error(`nothing runs in namespace ${systemNamespace}; leave out --installed`)
     if (asked.installOnly) return true
-    return await test(asked, tested)
+    return await withSmallRequests(client, () => test(asked, tested))
   } finally {
     client.close()
   }
