@@ -2,10 +2,11 @@
 // and PID namespaces with an uplink that leads nowhere. It disturbs no cluster that runs.
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { containerIds, containersGroup, foldersOf } from './cgroups.ts'
+import { mountPoints } from './node.ts'
 import { childOf, parseStat, recordOf } from './process.ts'
 import { nodes, paths } from './settings.ts'
 import { attempt, run, say, until } from './shell.ts'
@@ -85,6 +86,7 @@ function traces(): Readonly<Record<string, string>> {
     routes: run(['ip', 'route']),
     mounts: readFileSync('/proc/mounts', 'utf8'),
     programs: programs().join(),
+    directories: mountPoints.filter((path) => existsSync(path)).join(),
   }
 }
 

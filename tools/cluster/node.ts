@@ -11,7 +11,7 @@ import { type NodeSettings, network, nodes, paths } from './settings.ts'
 import { attempt, ClusterError, run, until } from './shell.ts'
 
 /** Where a node's init mounts its own folders; the mounts are the node's, the folders must exist on the host. */
-const mountPoints = [
+export const mountPoints = [
   '/var/lib/kubelet',
   '/var/lib/containerd',
   '/var/lib/cni',
