@@ -5,7 +5,8 @@ import { type NodeSettings, network, paths } from './settings.ts'
 export const pauseImage = 'wishbone.dev/cluster/pause:1'
 
 const containerd = `version = 3
-disabled_plugins = ["io.containerd.nri.v1.nri"]
+# Neither is used, and the second one makes folders below /opt of the host.
+disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt"]
 [plugins.'io.containerd.cri.v1.runtime']
   disable_apparmor = true
   # Without CAP_SYS_RESOURCE, runc cannot give a container a negative out-of-memory score.
