@@ -39,7 +39,7 @@ export function clean(env: Readonly<Record<string, string | undefined>>, log: Lo
 }
 
 /** Every network namespace that a process or a name keeps; returns the paths of those that had rules of ours. */
-function cleanNamespaces(procFolder: string): readonly string[] {
+export function cleanNamespaces(procFolder: string): readonly string[] {
   const cleaned: string[] = []
   const seen = new Set<bigint>()
   for (const path of namespacePaths(procFolder)) {

@@ -9,7 +9,7 @@ import { createLogger } from '@wishbone/runtime/log'
 import { createMetrics } from '@wishbone/runtime/metrics'
 import { listenZds } from '@wishbone/runtime/zds'
 import { Agent } from './agent.ts'
-import { clean } from './clean.ts'
+import { clean, cleanNamespaces } from './clean.ts'
 import { pluginType } from './cni/conflist.ts'
 import { CniPlugin, writeEnrolledNamespaces, writeNames } from './cni/plugin.ts'
 import { listenCni } from './cni/server.ts'
@@ -114,7 +114,9 @@ export async function startNode(settings: NodeSettings, { signal, log }: Program
   const synced = Promise.withResolvers<void>()
   const whenSynced = (then: () => Promise<void>): Promise<void> => synced.promise.then(then)
   agent.attach(store)
-  void store.run(client, nodeName, { log, signal })
+  // It outlives the signal: at the mesh's end the pods must be known, even if the agent has only just begun.
+  const following = new AbortController()
+  void store.run(client, nodeName, { log, signal: following.signal })
   const signs = new UninstallSigns({
     client,
     namespace,
@@ -144,11 +146,15 @@ export async function startNode(settings: NodeSettings, { signal, log }: Program
       const sign = isEnding() ? `the namespace ${namespace} is being deleted` : await signs.sign()
       if (sign !== undefined) {
         times = lastTimes
+        await Promise.race([synced.promise, delay(3_000)])
         takeOut(true, sign)
         const left = await agent.empty(lastMs)
+        // The API has told nothing; what is in the mesh is to be seen in the kernel.
+        if (!agent.synced) cleanNamespaces(settings.procFolder)
         if (left.length > 0) log.warn('the rules of pods are taken away although connections were open', { pods: left })
         HostProbes.clear()
       }
+      following.abort()
       await cni[Symbol.asyncDispose]()
       await zds[Symbol.asyncDispose]()
       await status[Symbol.asyncDispose]()

@@ -83,7 +83,7 @@ export function parseSandbox(text: string): Sandbox {
   }
   const listed = Array.isArray(body?.['IPs']) ? (body['IPs'] as unknown[]) : []
   const ips = listed.map(ipOf).filter((ip) => ip !== undefined)
-  const uid = body['PodUID']
+  const uid = body?.['PodUID']
   return {
     netns: member('Netns'),
     podName: member('PodName'),
