@@ -1,4 +1,5 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fromBinary, type MessageInitShape } from '@bufbuild/protobuf'
@@ -87,7 +88,10 @@ beforeEach(async () => {
     credentials,
     host: '127.0.0.1',
     port: 0,
+    review: reviewer.review,
     serveStream: (call) => clients.serve(call),
+    refuseStream: (review, peer) => clients.refuse(review, peer),
+    connectionsPerPeer: 4,
     createCertificate: async () => ({ certChain: [] }),
     log,
   })
@@ -349,5 +353,44 @@ describe('the server certificate', () => {
       fresh.waitForReady(Date.now() + 2_000, (error) => (error ? reject(error) : resolve())),
     )
     fresh.close()
+  })
+})
+
+describe('the port', () => {
+  test('reads nothing of a caller without a token, however much that sends', async () => {
+    const stream = new Stream('nobody')
+    stream.send({ typeUrl: typeUrls.address, resourceNamesSubscribe: ['x'.repeat(8 << 20)] })
+    const error = await eventually('the refusal', () => stream.error)
+    expect(error).toMatchObject({ code: 16, details: 'the token is not valid' })
+  })
+
+  test('takes no message that is longer than any client needs', async () => {
+    callers.set('zt', { namespace: 'wishbone-system', serviceAccount: 'ztunnel', pod: { name: 'zt-1', uid: 'u' } })
+    const stream = new Stream('zt')
+    stream.send({ typeUrl: typeUrls.address, resourceNamesSubscribe: ['x'.repeat(17 << 20)] })
+    expect(await eventually('the refusal', () => stream.error)).toMatchObject({ code: 8 })
+  })
+
+  test('turns away a peer with too many connections, says so once, and has room again when some have ended', async () => {
+    const sockets = Array.from({ length: 6 }, () => connect(server.port, '127.0.0.1'))
+    const closed = new Set<Socket>()
+    for (const socket of sockets) {
+      socket
+        .on('close', () => closed.add(socket))
+        .on('error', () => {})
+        .resume()
+    }
+    await eventually('the refusals', () => closed.size === 2)
+    expect(log.lines.filter((line) => line.includes('too many are open'))).toHaveLength(1)
+    for (const socket of sockets) socket.destroy()
+    await eventually('the ends', () => closed.size === 6)
+    await expect
+      .poll(async () => {
+        const socket = connect(server.port, '127.0.0.1').resume()
+        socket.on('error', () => {})
+        await new Promise((resolve) => setTimeout(resolve, 50))
+        return socket.closed
+      })
+      .toBe(false)
   })
 })

@@ -2,7 +2,7 @@
 import { status as grpcStatus } from '@grpc/grpc-js'
 import type { ResourceMap, ResourceSet as SessionResources } from '@wishbone/core/xds'
 import { typeUrls } from '@wishbone/proto'
-import { clientScope, type ScopeSources, type TokenReviewer } from '../callers/index.ts'
+import { clientScope, type Review, type ScopeSources, type TokenReviewer } from '../callers/index.ts'
 import { view } from '../encode/index.ts'
 import { type Log, messageOf } from '../log.ts'
 import type { ClientScope, ResourceSet, Resources } from '../model/index.ts'
@@ -19,6 +19,8 @@ export interface ClientsOptions {
 type Decision =
   | { readonly kind: 'client'; readonly client: Client }
   | { readonly kind: 'refused'; readonly code: grpcStatus; readonly reason: string }
+
+type NoCaller = Exclude<Review, { readonly kind: 'caller' }>
 
 /** How long one kind of clients may hold up the other. */
 const settleMs = 300
@@ -177,11 +179,19 @@ export class Clients {
     })
   }
 
+  /** What a stream is answered whose token is not good, and the line about it. */
+  refuse({ kind, reason }: NoCaller, peer: string): { readonly code: grpcStatus; readonly details: string } {
+    this.#options.log.warn('refused a client of the configuration stream', { reason, peer })
+    return { code: kind === 'refused' ? grpcStatus.UNAUTHENTICATED : grpcStatus.UNAVAILABLE, details: reason }
+  }
+
   async #admit(call: AdsCall): Promise<Decision> {
     try {
       const review = await this.#options.reviewer.review(call.metadata.get('authorization')[0]?.toString())
-      if (review.kind === 'refused') return { kind: 'refused', code: grpcStatus.UNAUTHENTICATED, reason: review.reason }
-      if (review.kind === 'unavailable') return { kind: 'refused', code: grpcStatus.UNAVAILABLE, reason: review.reason }
+      if (review.kind !== 'caller') {
+        const code = review.kind === 'refused' ? grpcStatus.UNAUTHENTICATED : grpcStatus.UNAVAILABLE
+        return { kind: 'refused', code, reason: review.reason }
+      }
       // Without a configuration a client must wait: an empty answer would tell it to forget everything.
       const set = this.#set
       if (set === undefined)

@@ -1,22 +1,30 @@
 // The gRPC server on 15012: configuration stream and certificate service behind one TLS certificate that renews itself.
+// Nothing that a caller sends is read before its token is known to be good.
+import type { Duplex } from 'node:stream'
+import { create } from '@bufbuild/protobuf'
 import {
   Server,
   ServerCredentials,
+  ServerInterceptingCall,
+  type ServerInterceptor,
   type ServerUnaryCall,
   type ServiceDefinition,
   type sendUnaryData,
+  status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
 import { ca, discovery } from '@wishbone/proto'
 import { grpcServiceOf } from '@wishbone/runtime/xds'
-import type { CreateCertificate, ServerCertificate } from '../ca/index.ts'
+import type { CreateCertificate, Refusal, ServerCertificate } from '../ca/index.ts'
+import type { Review, TokenReviewer } from '../callers/index.ts'
 import { type Log, messageOf } from '../log.ts'
 import type { AdsCall } from './client.ts'
+import { listen } from './listen.ts'
 
 /** TLS whose certificate can be exchanged while connections are open; those keep the one that they began with. */
 export class RenewableCredentials extends ServerCredentials {
   constructor(first: ServerCertificate) {
-    super({ minVersion: 'TLSv1.2' }, contextOf(first))
+    super({ minVersion: 'TLSv1.2', handshakeTimeout: 10_000 }, contextOf(first))
   }
 
   renew(next: ServerCertificate): void {
@@ -37,9 +45,15 @@ export interface GrpcServerOptions {
   /** Empty: every address of this machine, IPv6 too where there is IPv6. */
   readonly host: string
   readonly port: number
+  /** Who a token belongs to; asked before anything of a call is read. */
+  readonly review: TokenReviewer['review']
   readonly serveStream: (call: AdsCall) => void
+  /** Answers a stream whose token is not good. */
+  readonly refuseStream: (review: Exclude<Review, { kind: 'caller' }>, peer: string) => Refusal
   readonly createCertificate: CreateCertificate
   readonly log: Log
+  /** Default 64. */
+  readonly connectionsPerPeer?: number
   /** Connections are asked to come anew after about this time, so that replicas share the load; milliseconds. */
   readonly maxConnectionAgeMs?: number
 }
@@ -64,18 +78,26 @@ function readable(service: ServiceDefinition, log: Log): ServiceDefinition {
   return Object.fromEntries(methods) as ServiceDefinition
 }
 
-/** Receives up to 64 MiB: a client that reconnects names everything that it holds (ambient wire §2.1). */
-const maxReceiveBytes = 64 << 20
+/**
+ * A client that reconnects names everything that it holds, each with its version (ambient wire §2.1): at some 130 bytes,
+ * this is enough for 120 000 resources.
+ */
+const maxReceiveBytes = 16 << 20
+/** Of one connection: a node's proxy asks for some certificates at a time. */
+const maxStreams = 100
 
 /** Starts to listen. Rejects if the address cannot be had. */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<RunningGrpcServer> {
   const server = new Server({
     'grpc.max_receive_message_length': maxReceiveBytes,
     'grpc.max_send_message_length': -1,
+    'grpc.max_concurrent_streams': maxStreams,
+    interceptors: [tokensFirst(options)],
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
     'grpc.max_connection_age_ms': options.maxConnectionAgeMs ?? 30 * 60_000,
     'grpc.max_connection_age_grace_ms': 10_000,
+    'grpc.max_connection_idle_ms': 10 * 60_000,
   })
   const streams: UntypedServiceImplementation = {
     deltaAggregatedResources: (call: AdsCall) => options.serveStream(call),
@@ -94,19 +116,57 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
     },
   }
   server.addService(readable(grpcServiceOf(ca.IstioCertificateService), options.log), certificates)
-  const bind = (host: string): Promise<number> =>
-    new Promise((resolve, reject) => {
-      const address = `${host.includes(':') ? `[${host}]` : host}:${options.port}`
-      server.bindAsync(address, options.credentials, (cause, bound) =>
-        cause === null ? resolve(bound) : reject(cause),
-      )
-    })
-  const port = options.host === '' ? await bind('::').catch(() => bind('0.0.0.0')) : await bind(options.host)
-  return {
+  const injector = server.createConnectionInjector(options.credentials)
+  const { host, port, log } = options
+  const onConnection = (socket: Duplex): void => injector.injectConnection(socket)
+  const listening = await listen({
+    host,
     port,
+    perPeer: options.connectionsPerPeer ?? 64,
+    total: 8_192,
+    log,
+    onConnection,
+  })
+  return {
+    port: listening.port,
     async [Symbol.asyncDispose]() {
       // Streams never end by themselves; their clients find another replica.
       server.forceShutdown()
+      listening[Symbol.dispose]()
     },
   }
 }
+
+/** Holds every call back until its token has been reviewed; the handlers find the answer in the reviewer's memory. */
+function tokensFirst({ review, refuseStream, createCertificate }: GrpcServerOptions): ServerInterceptor {
+  const refusalOf = async (path: string, authorization: string | undefined, peer: string) => {
+    const answer = await review(authorization)
+    if (answer.kind === 'caller') return undefined
+    if (path === streamPath) return refuseStream(answer, peer)
+    // It says no to the token, in the service's own words.
+    const nothing = create(ca.IstioCertificateRequestSchema)
+    return createCertificate(nothing, authorization, peer).then(
+      () => undefined,
+      (cause: Refusal) => cause,
+    )
+  }
+  return ({ path }, call) =>
+    new ServerInterceptingCall(call, {
+      start(next) {
+        next({
+          onReceiveMetadata(metadata, go) {
+            const authorization = metadata.get('authorization')[0]?.toString()
+            refusalOf(path, authorization, call.getPeer()).then(
+              (refusal) => {
+                if (refusal === undefined) go(metadata)
+                else call.sendStatus({ code: refusal.code, details: refusal.details })
+              },
+              () => call.sendStatus({ code: status.INTERNAL, details: 'internal error' }),
+            )
+          },
+        })
+      },
+    })
+}
+
+const streamPath = `/${discovery.AggregatedDiscoveryService.typeName}/${discovery.AggregatedDiscoveryService.method.deltaAggregatedResources.name}`
