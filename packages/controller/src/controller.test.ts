@@ -175,6 +175,8 @@ describe('the controller', () => {
   })
 
   test('does not write while another living replica leads, and takes over when that one is gone', async () => {
+    const own = { name: 'controller-1', namespace: system }
+    api.put(pods, { apiVersion: 'v1', kind: 'Pod', metadata: own, spec: { containers: [] } })
     const other = { name: 'controller-0', namespace: system }
     api.put(pods, {
       apiVersion: 'v1',

@@ -14,7 +14,8 @@ import { createPodLookup, TokenReviewer } from './callers/index.ts'
 import { startDebugServer } from './debug.ts'
 import { Deployer } from './deploy/index.ts'
 import { EventWriter } from './events/index.ts'
-import { type Connection, KubeClient, runElection, Store } from './kube/index.ts'
+import type { Pod } from './kinds/index.ts'
+import { type Connection, isStatus, KubeClient, resourcePath, runElection, Store, watchedKinds } from './kube/index.ts'
 import { Leader } from './leader.ts'
 import { type Log, messageOf } from './log.ts'
 import { createControllerMetrics } from './metrics.ts'
@@ -99,8 +100,7 @@ export async function startController(
         log,
         signal,
         // A replica whose pod is gone does not come back: no need to wait until its lease has run out.
-        isGone: (name) =>
-          settings.podName !== '' && store.pending().length === 0 && isGone(store, settings.podNamespace, name),
+        isGone: (name) => isGone(client, store, settings, name, signal),
         onChange: lead,
       })
     : Promise.resolve(lead(true))
@@ -177,9 +177,26 @@ export async function startController(
   }
 }
 
-function isGone(store: Store, namespace: string, name: string): boolean {
-  const pod = store.get('pods', namespace, name) as { readonly status?: { readonly phase?: string } } | undefined
-  return pod === undefined || pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded'
+/** The API decides: a store that lags may not know yet the pod of a replica that has just begun. */
+async function isGone(
+  client: KubeClient,
+  store: Store,
+  { podName, podNamespace }: ControllerSettings,
+  name: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const ended = (pod: Pod | undefined): boolean =>
+    pod === undefined || pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded'
+  const known = (pod: string) => store.get('pods', podNamespace, pod) as unknown as Pod | undefined
+  // Where this replica is no pod, the others are none either.
+  if (podName === '' || store.pending().length > 0 || known(podName) === undefined || !ended(known(name))) return false
+  const path = resourcePath(watchedKinds.pods, podNamespace, name)
+  return ended(
+    await client.get<Pod>(path, signal).catch((cause: unknown) => {
+      if (isStatus(cause, 404)) return undefined
+      throw cause
+    }),
+  )
 }
 
 /** Tries until the API answers and the Secret is good; an operator can repair a bad one meanwhile. */

@@ -17,7 +17,7 @@ export interface ElectionOptions {
   readonly log: Log
   readonly signal: AbortSignal
   /** Whether the replica of this name is known to be gone: then its lease is free at once. */
-  readonly isGone?: (identity: string) => boolean
+  readonly isGone?: (identity: string) => Promise<boolean>
   /** Called when this replica begins or ceases to lead. */
   readonly onChange: (leading: boolean) => void
 }
@@ -78,7 +78,7 @@ export async function runElection(client: KubeClient, options: ElectionOptions):
       const version = lease.metadata.resourceVersion ?? lease.spec?.renewTime ?? ''
       if (seen === undefined || seen.version !== version) seen = { version, atMs: performance.now() }
       const limit = (lease.spec?.leaseDurationSeconds ?? durationMs / 1000) * 1000
-      if (performance.now() - seen.atMs < limit && options.isGone?.(holder) !== true)
+      if (performance.now() - seen.atMs < limit && (await options.isGone?.(holder)) !== true)
         return become(false, `${holder} holds the lease`)
     }
     const body = { ...object(options, spec(lease, now)), metadata: { ...lease.metadata } }
