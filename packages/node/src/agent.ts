@@ -99,6 +99,8 @@ export class Agent {
   uninstall(active: boolean): void {
     if (active === this.#uninstalling) return
     this.#uninstalling = active
+    // The plugin's list goes with the plugin, and comes with it.
+    this.#enrolled = undefined
     this.changed(undefined)
   }
 
@@ -240,6 +242,7 @@ export class Agent {
   }
 
   #writeEnrolled(): void {
+    if (this.#uninstalling) return
     const names = [...(this.#store?.namespaces.values() ?? [])]
       .filter((one) => one.metadata.labels?.[labels.mode] === 'ambient')
       .map((one) => one.metadata.name)
