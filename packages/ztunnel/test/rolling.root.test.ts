@@ -79,7 +79,7 @@ test(`${rolls} rolls under load`, { timeout: 120_000 }, async () => {
   loading = false
   await Promise.all(workers)
   expect(failures).toEqual([])
-  for (const kind of ['tunnelled', 'plaintext', 'names']) expect(done[kind]).toBeGreaterThan(100)
+  for (const kind of ['tunnelled', 'plaintext', 'names']) expect(done[kind]).toBeGreaterThan(20)
   // All but the first, which carries the line, have nothing left and have ended.
   await Promise.all(ends.slice(1))
   line.socket.write('still')
