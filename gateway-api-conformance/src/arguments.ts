@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { checkout } from './place.ts'
 
 export interface Arguments {
+  /** Empty: those of the committed report. */
   readonly profiles: readonly string[]
   readonly tests: readonly string[]
   /** Test what is in the cluster. */
@@ -24,10 +25,11 @@ export interface Arguments {
   readonly unusableAddress: string
 }
 
-export const usage = `usage: npm run conformance -- PROFILE... [--installed] [--parallel N] [--run-test NAME]...
+export const usage = `usage: npm run conformance -- [PROFILE...] [--installed] [--parallel N] [--run-test NAME]...
          [--commit REVISION] [--install-only]
          [--label | --no-label] [--report DIR] [--update] [--usable-address IP] [--unusable-address IP]
-  PROFILE      MESH-HTTP, MESH-GRPC, GATEWAY-HTTP, GATEWAY-TLS, GATEWAY-TCP, GATEWAY-UDP, GATEWAY-GRPC
+  PROFILE      MESH-HTTP, MESH-GRPC, GATEWAY-HTTP, GATEWAY-TLS, GATEWAY-TCP, GATEWAY-UDP, GATEWAY-GRPC; without any, those of
+               the committed report
   --installed  tests what is in the cluster instead of installing the working tree's build
   --commit     installs what was committed then instead of the working tree's build
   --install-only  installs the working tree's build and runs no test
@@ -63,7 +65,7 @@ export function readArguments(args: readonly string[]): Arguments {
   if (parallel !== undefined && !(Number.isInteger(parallel) && parallel > 0))
     throw new Error(`--parallel takes a number from 1, not ${values.parallel}`)
   const something = positionals.length + values['run-test'].length > 0
-  if (values.help || something === values['install-only']) throw new Error(usage)
+  if (values.help || (something && values['install-only'])) throw new Error(usage)
   return {
     profiles: positionals,
     tests: values['run-test'],

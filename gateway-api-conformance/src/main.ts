@@ -2,14 +2,14 @@
 // Ends with 0 when every wanted test passed and the report equals the committed one.
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { createKubeClient, readKubeConfig } from '@wishbone/cli'
+import { createKubeClient, type KubeClient, readKubeConfig } from '@wishbone/cli'
 import { gatewayFeatures, meshFeatures } from '@wishbone/controller/features'
 import { type Arguments, readArguments } from './arguments.ts'
 import { installBuild, runningImages } from './install.ts'
 import { kubeconfigPath } from './place.ts'
 import { type Plan, planProfiles, planTests } from './plan.ts'
 import { removeRemains } from './remains.ts'
-import { judgeReport, reportFile, suiteArguments } from './report.ts'
+import { committedProfiles, judgeReport, reportFile, suiteArguments } from './report.ts'
 import { withSmallRequests } from './requests.ts'
 import { type Ended, runSuite } from './run.ts'
 import { buildSuite } from './suite.ts'
@@ -26,13 +26,20 @@ async function main(asked: Arguments): Promise<boolean> {
     const tested = await runningImages(client, systemNamespace)
     if (tested.length === 0) throw new Error(`nothing runs in namespace ${systemNamespace}; leave out --installed`)
     if (asked.installOnly) return true
-    return await withSmallRequests(client, () => test(asked, tested))
+    return await withSmallRequests(client, () => test(withProfiles(asked), client, tested))
   } finally {
     client.close()
   }
 }
 
-async function test(asked: Arguments, tested: readonly string[]): Promise<boolean> {
+function withProfiles(asked: Arguments): Arguments {
+  if (asked.profiles.length + asked.tests.length > 0) return asked
+  const profiles = committedProfiles()
+  if (profiles.length === 0) throw new Error('there is no committed report to repeat: name the profiles')
+  return { ...asked, profiles }
+}
+
+async function test(asked: Arguments, client: KubeClient, tested: readonly string[]): Promise<boolean> {
   const suite = buildSuite(say)
   const supported = [...new Set([...gatewayFeatures, ...meshFeatures])]
   const single = asked.tests.length > 0
@@ -53,7 +60,9 @@ async function test(asked: Arguments, tested: readonly string[]): Promise<boolea
     ignored: (name) => !wanted.has(name),
     print,
   })
+  const atEnd = await runningImages(client, systemNamespace)
   const wrong = problems(plan, ended, ok)
+  if (atEnd.join() !== tested.join()) wrong.push(`the build changed during the run, to ${atEnd.join(', ')}`)
   const differing = single ? [] : judgeReport(asked, wrong.length === 0, print)
   const passed = ended.filter(({ test: name, result }) => wanted.has(name) && result === 'passed')
   print(`total         ${passed.length} of ${wanted.size} tests passed`)
@@ -62,7 +71,7 @@ async function test(asked: Arguments, tested: readonly string[]): Promise<boolea
 }
 
 /** What is wrong with how the tests ended, a line a kind of mistake. */
-function problems(plan: Plan, ended: readonly Ended[], ok: boolean): readonly string[] {
+function problems(plan: Plan, ended: readonly Ended[], ok: boolean): string[] {
   const results = new Map(ended.map(({ test: name, result }) => [name, result]))
   const those = (result: Ended['result'] | undefined): readonly string[] =>
     plan.wanted.filter((name) => results.get(name) === result)

@@ -97,6 +97,11 @@ function readReport(file: string): Report | undefined {
   return existsSync(file) ? (parse(readFileSync(file, 'utf8')) as Report) : undefined
 }
 
+/** The names of its profiles. */
+export function committedProfiles(): readonly string[] {
+  return (readReport(reportFile(committedFolder))?.profiles ?? []).map((profile) => profile.name)
+}
+
 /** One line a profile. */
 export function totals(report: Report): readonly string[] {
   const counts = ({ statistics: { Passed, Failed, Skipped } }: Outcome): string =>
