@@ -76,7 +76,7 @@ export class PodNamespaces {
       const fd = tryOpen(path)
       if (fd === undefined) continue
       // The host's own namespace must never be captured, whatever a link says.
-      if (!this.#hostInodes.has(inodeOf(fd)) && (ips.length === 0 || hasAddress(fd, ips))) return fd
+      if (!this.#hostInodes.has(inodeOf(fd)) && isNamespaceOf(fd, ips)) return fd
       closeFd(fd)
     }
     return undefined
@@ -113,10 +113,16 @@ export class PodNamespaces {
   }
 }
 
-function hasAddress(nsFd: number, ips: readonly string[]): boolean {
-  const wanted = new Set(ips.map(keyOf))
-  const present = withNamespace(nsFd, () => networkInterfaces())
-  return Object.values(present).some((list) => list?.some(({ address }) => wanted.has(keyOf(address))) === true)
+/** False for what is no namespace (any more): a runtime makes the file of a name first, and unmounts before it removes it. */
+function isNamespaceOf(fd: number, ips: readonly string[]): boolean {
+  try {
+    const present = withNamespace(fd, () => networkInterfaces())
+    if (ips.length === 0) return true
+    const wanted = new Set(ips.map(keyOf))
+    return Object.values(present).some((list) => list?.some(({ address }) => wanted.has(keyOf(address))) === true)
+  } catch {
+    return false
+  }
 }
 
 function keyOf(ip: string): string {
