@@ -169,6 +169,22 @@ describe('the deployer', () => {
     expect(log.lines.filter((line) => line.includes('in the way'))).toHaveLength(1)
   })
 
+  test('starts no pods under an account that it did not make', async () => {
+    api.put(accounts, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'wp', namespace: 'shop' } })
+    const pods: Desired = {
+      kind: 'apply',
+      object: {
+        apiVersion: 'apps/v1',
+        kind: 'Deployment',
+        metadata: { name: 'wp', namespace: 'shop' },
+        spec: { template: { spec: { serviceAccountName: 'wp' } } },
+      },
+    }
+    await deployer.reconcile([pods, account], signal)
+    expect([...deployer.blocked.keys()]).toEqual(['ServiceAccount/shop/wp'])
+    expect(api.find(deployments, 'shop', 'wp')).toBeUndefined()
+  })
+
   test('sees what is in the way even if the store does not watch it', async () => {
     api.put(deployments, {
       apiVersion: 'apps/v1',

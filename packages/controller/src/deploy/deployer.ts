@@ -110,7 +110,8 @@ export class Deployer {
 
   /** True if something was written. */
   async #apply({ object, unlessForeign }: Apply, blocked: Map<string, string>, signal: AbortSignal): Promise<boolean> {
-    if (signal.aborted) return false
+    // Its pods would run as somebody else; the account comes first, so that this is known.
+    if (signal.aborted || blocked.has(accountKeyOf(object))) return false
     const { client, store, log } = this.#options
     const kind = kindOrThrow(object)
     const key = keyOf(object)
@@ -214,6 +215,12 @@ function keyOf(object: {
   readonly metadata: { readonly namespace?: string; readonly name: string }
 }): string {
   return `${object.kind}/${object.metadata.namespace ?? ''}/${object.metadata.name}`
+}
+
+/** Key of the account of a Deployment's pods; of nothing for other kinds. */
+function accountKeyOf(object: Apply['object']): string {
+  const { template } = (object['spec'] ?? {}) as { readonly template?: { readonly spec?: Record<string, unknown> } }
+  return `ServiceAccount/${object.metadata.namespace ?? ''}/${String(template?.spec?.['serviceAccountName'] ?? '')}`
 }
 
 function isOurs(object: KubeObject): boolean {
