@@ -1,46 +1,84 @@
-// Entries by hostname: one look-up gives all entries that a host can reach, in order of precedence.
+// Entries by hostname, and the search for the one that serves a request.
 import { compareEntries, type Entry } from './entry.ts'
+import { EntryGroup, type RequestHead } from './group.ts'
 
 export interface HostTable<T> {
-  readonly exact: ReadonlyMap<string, readonly Entry<T>[]>
+  readonly exact: ReadonlyMap<string, EntryGroup<T>>
   /** By suffix with its dot: ".example.com". */
-  readonly wildcard: ReadonlyMap<string, readonly Entry<T>[]>
-  readonly any: readonly Entry<T>[]
+  readonly wildcard: ReadonlyMap<string, EntryGroup<T>>
+  /** Under "" those for every host. */
+  readonly any: ReadonlyMap<string, EntryGroup<T>>
 }
 
-/** Sorts and groups; equal inputs in any order give equal tables. */
-export function buildHostTable<T>(entries: readonly Entry<T>[]): HostTable<T> {
-  const sorted = entries.map(lowerHost).sort(compareEntries)
-  const exact = new Map<string, readonly Entry<T>[]>()
-  const wildcard = new Map<string, readonly Entry<T>[]>()
-  for (const { effective } of sorted) {
-    if (effective === '') continue
-    const group = effective.startsWith('*.') ? wildcard : exact
-    const key = effective.startsWith('*.') ? effective.slice(1) : effective
-    if (group.has(key)) continue
-    // A host below ".b.c" is below every shorter suffix of it too, so one made-up host stands for all of them;
-    // its first label is one that no route can name.
-    const host = group === wildcard ? `\u0000${key}` : key
-    group.set(
-      key,
-      sorted.filter((entry) => matchesHostname(entry.effective, host)),
-    )
+/**
+ * Groups by hostname; equal inputs in any order give tables that answer alike. Groups whose entries did not change are
+ * taken from `previous`, so that a change costs what it changes.
+ */
+export function buildHostTable<T>(entries: readonly Entry<T>[], previous?: HostTable<T> | null): HostTable<T> {
+  const exact = new Map<string, Entry<T>[]>()
+  const wildcard = new Map<string, Entry<T>[]>()
+  const any = new Map<string, Entry<T>[]>()
+  for (const entry of entries) {
+    const host = entry.effective.toLowerCase()
+    if (host === '') addTo(any, '', entry)
+    else if (host.startsWith('*.')) addTo(wildcard, host.slice(1), entry)
+    else addTo(exact, host, entry)
   }
-  return { exact, wildcard, any: sorted.filter((entry) => entry.effective === '') }
+  return {
+    exact: groupsOf(exact, previous?.exact),
+    wildcard: groupsOf(wildcard, previous?.wildcard),
+    any: groupsOf(any, previous?.any),
+  }
 }
 
-/** All entries for `host` (lower case, without port), best first. */
-export function lookupHost<T>(table: HostTable<T>, host: string): readonly Entry<T>[] {
-  if (table.exact.size > 0) {
-    const found = table.exact.get(host)
-    if (found !== undefined) return found
-  }
-  if (table.wildcard.size > 0)
+/** The entry of the highest precedence that matches; hosts are looked up, and paths in an index. */
+export function findEntry<T>(table: HostTable<T>, head: RequestHead): Entry<T> | undefined {
+  return best(table, head.host, (group) => group.find(head))
+}
+
+/** The entry of the highest precedence for `host` (lower case, without port), whatever else it asks for. */
+export function firstEntry<T>(table: HostTable<T>, host: string): Entry<T> | undefined {
+  return best(table, host, ({ entries }) => entries[0])
+}
+
+function best<T>(
+  { exact, wildcard, any }: HostTable<T>,
+  host: string,
+  find: (group: EntryGroup<T>) => Entry<T> | undefined,
+): Entry<T> | undefined {
+  const own = exact.size > 0 ? exact.get(host) : undefined
+  let found = own && find(own)
+  if (wildcard.size > 0)
     for (let dot = host.indexOf('.', 1); dot >= 0; dot = host.indexOf('.', dot + 1)) {
-      const found = table.wildcard.get(host.slice(dot))
-      if (found !== undefined) return found
+      const group = wildcard.get(host.slice(dot))
+      found = group === undefined ? found : better(found, find(group))
     }
-  return table.any
+  const rest = any.get('')
+  return rest === undefined ? found : better(found, find(rest))
+}
+
+function better<T>(a: Entry<T> | undefined, b: Entry<T> | undefined): Entry<T> | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return compareEntries(a, b) <= 0 ? a : b
+}
+
+function groupsOf<T>(
+  found: ReadonlyMap<string, readonly Entry<T>[]>,
+  previous: ReadonlyMap<string, EntryGroup<T>> | undefined,
+): ReadonlyMap<string, EntryGroup<T>> {
+  const groups = new Map<string, EntryGroup<T>>()
+  for (const [host, members] of found) {
+    const known = previous?.get(host)
+    const isSame = known?.members.length === members.length && members.every((entry, i) => entry === known.members[i])
+    groups.set(host, isSame ? known : new EntryGroup(members))
+  }
+  return groups
+}
+
+function addTo<T>(map: Map<string, Entry<T>[]>, host: string, entry: Entry<T>): void {
+  const known = map.get(host)
+  if (known === undefined) map.set(host, [entry])
+  else known.push(entry)
 }
 
 /** "" matches every host, "*.example.com" every host with at least one label more, anything else itself. */
@@ -53,9 +91,4 @@ export function matchesHostname(pattern: string, host: string): boolean {
 /** Whether the text can be a request's host without its port. */
 export function isHostname(text: string): boolean {
   return text.length <= 255 && /^(?:\[[0-9a-f:.]+\]|[a-z0-9_.-]*)$/i.test(text)
-}
-
-function lowerHost<T>(entry: Entry<T>): Entry<T> {
-  const effective = entry.effective.toLowerCase()
-  return effective === entry.effective ? entry : { ...entry, effective }
 }

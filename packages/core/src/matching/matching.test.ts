@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { compareEntries, type Entry } from './entry.ts'
-import { buildHostTable, lookupHost, matchesHostname } from './host.ts'
-import { findEntry, type RequestHead } from './match.ts'
+import type { RequestHead } from './group.ts'
+import { buildHostTable, findEntry, firstEntry, matchesHostname } from './host.ts'
 import { compilePath, matchesPath, type PathSpec } from './path.ts'
 import { parseQuery } from './query.ts'
-import { compileValues, type ValueSpec } from './value.ts'
+import { compileValues, matchesValue, type ValueSpec } from './value.ts'
 
 interface EntryInit {
   readonly effective?: string
@@ -52,7 +52,22 @@ function head(init: {
 
 function find(entries: readonly Entry<string>[], request: Parameters<typeof head>[0]): string | undefined {
   const facts = head(request)
-  return findEntry(lookupHost(buildHostTable(entries), facts.host), facts)?.target
+  return findEntry(buildHostTable(entries), facts)?.target
+}
+
+/** What the specification says, entry by entry. */
+function search(entries: readonly Entry<string>[], request: RequestHead): Entry<string> | undefined {
+  const query = parseQuery(request.query)
+  return entries
+    .toSorted(compareEntries)
+    .find(
+      ({ effective, path, method, headers, query: queries }) =>
+        matchesHostname(effective, request.host) &&
+        matchesPath(path, request.path) &&
+        (method === '' || method === request.method) &&
+        headers.every((match) => matchesValue(match, request.header(match.name))) &&
+        queries.every((match) => matchesValue(match, query.get(match.name))),
+    )
 }
 
 const exact = (name: string, value: string): ValueSpec => ({ name, kind: 'exact', value })
@@ -217,18 +232,70 @@ test('the comparator is a total order', () => {
   )
 })
 
+const anyPath = fc.array(fc.constantFrom('', 'a', 'b', 'ab'), { maxLength: 4 }).map((parts) => `/${parts.join('/')}`)
+const anyRequest = fc
+  .record({
+    host: fc.constantFrom('a.b.c', 'x.c', 'y.b.c', 'c', 'q'),
+    path: anyPath,
+    method: fc.constantFrom('GET', 'POST'),
+    h: word,
+    q: word,
+  })
+  .map(({ host, path, method, h, q }) => head({ host, method, target: `${path}?q=${q}`, headers: { h } }))
+const deepEntry = fc
+  .tuple(anyEntry, anyPath, fc.constantFrom('exact' as const, 'prefix' as const))
+  .map(([one, value, kind]): Entry<string> => ({ ...one, path: compilePath({ kind, value })! }))
+
 test('a table answers as a search through all entries would', () => {
+  const entries = fc.array(fc.oneof(anyEntry, deepEntry), { maxLength: 30 })
   fc.assert(
-    fc.property(fc.array(anyEntry), fc.constantFrom('a.b.c', 'x.c', 'y.b.c', 'c', 'q'), word, (entries, host, path) => {
-      const request = head({ host, target: `/${path}` })
-      const slow = findEntry(
-        [...entries].sort(compareEntries).filter(({ effective }) => matchesHostname(effective, host)),
-        request,
-      )
-      const fast = findEntry(lookupHost(buildHostTable(entries), host), request)
-      expect(fast).toEqual(slow)
+    fc.property(entries, anyRequest, (all, request) => {
+      const table = buildHostTable(all)
+      expect(findEntry(table, request)).toEqual(search(all, request))
+      const first = all.toSorted(compareEntries).find(({ effective }) => matchesHostname(effective, request.host))
+      expect(firstEntry(table, request.host)).toEqual(first)
+    }),
+    { numRuns: 2_000 },
+  )
+})
+
+test('a table made from another answers as one made from nothing, and keeps the groups that did not change', () => {
+  fc.assert(
+    fc.property(fc.array(anyEntry), fc.array(anyEntry), anyRequest, (before, added, request) => {
+      const previous = buildHostTable(before)
+      const now = [...before.slice(1), ...added]
+      const table = buildHostTable(now, previous)
+      expect(findEntry(table, request)).toEqual(search(now, request))
+      expect(buildHostTable(now, table).exact).toEqual(table.exact)
     }),
   )
+  const one = entry('one', { original: 'one.example' })
+  const other = entry('other', { original: 'other.example' })
+  const first = buildHostTable([one, other])
+  const second = buildHostTable([one, entry('new', { original: 'other.example' })], first)
+  expect(second.exact.get('one.example')).toBe(first.exact.get('one.example'))
+  expect(second.exact.get('other.example')).not.toBe(first.exact.get('other.example'))
+})
+
+test('what is looked at does not grow with the number of routes', () => {
+  let looked = 0
+  const counted = (index: number): Entry<string> => {
+    const one = entry(`r${index}`, { path: { kind: 'prefix', value: `/p${index}` }, name: `r${index}` })
+    return Object.defineProperty({ ...one }, 'method', {
+      get() {
+        looked++
+        return ''
+      },
+    })
+  }
+  const counts = [100, 10_000].map((size) => {
+    const table = buildHostTable(Array.from({ length: size }, (_, index) => counted(index)))
+    findEntry(table, head({ target: '/p0' }))
+    looked = 0
+    expect(findEntry(table, head({ target: `/p${size - 1}/x/y` }))?.target).toBe(`r${size - 1}`)
+    return looked
+  })
+  expect(counts[1]).toBe(counts[0])
 })
 
 test('query parsing never throws and keeps the first of equal names', () => {

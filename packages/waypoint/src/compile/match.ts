@@ -1,5 +1,5 @@
 // From a request's head to the rule that serves it.
-import { type Entry, findEntry, type HostTable, lookupHost, type RequestHead } from '@wishbone/core/matching'
+import { type Entry, findEntry, firstEntry, type HostTable, type RequestHead } from '@wishbone/core/matching'
 import type { ListenerTable, Rule, TcpRule } from './types.ts'
 
 export interface Match {
@@ -25,7 +25,7 @@ export function match(
 ): Match | NoMatch {
   const table = tablesFor(listener, sourceNamespace).http
   if (table === null) return servesItself(listener)
-  const entry = findEntry(lookupHost(table, head.host), head)
+  const entry = findEntry(table, head)
   return entry === undefined ? noMatch : matchOf(entry)
 }
 
@@ -36,7 +36,7 @@ export function matchTcp(
   sourceNamespace: string | undefined,
 ): TcpRule | null | undefined {
   const { tcp } = tablesFor(listener, sourceNamespace)
-  return tcp === null ? null : lookupHost(tcp, sni)[0]?.target
+  return tcp === null ? null : firstEntry(tcp, sni)?.target
 }
 
 /** Whether connections are to be looked at as TCP only: TCP routes apply and HTTP routes do not. */

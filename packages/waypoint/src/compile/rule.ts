@@ -10,6 +10,13 @@ import { compileWeighted } from './weighted.ts'
 // (shares of weights) lives through changes of other routes.
 const rules = new WeakMap<l7.Route, Rule>()
 const tcpRules = new WeakMap<l7.TcpRoute, TcpRule>()
+// The same for the entries that a route has with one of its parents, and for what was wrong with them.
+interface Compiled<T> {
+  readonly entries: readonly Entry<T>[]
+  readonly problems: readonly string[]
+}
+const compiled = new WeakMap<l7.RouteParent, Compiled<Rule>>()
+const compiledTcp = new WeakMap<l7.RouteParent, readonly Entry<TcpRule>[]>()
 
 export function compileRule(route: l7.Route): Rule {
   const known = rules.get(route)
@@ -43,6 +50,21 @@ export function compileTcpRule(route: l7.TcpRoute): TcpRule {
 /** Entries for each match and hostname. A match that does not compile is left out and reported. */
 export function entriesOf(
   route: l7.Route,
+  parent: l7.RouteParent,
+  report: (reason: string) => void,
+): readonly Entry<Rule>[] {
+  let known = compiled.get(parent)
+  if (known === undefined) {
+    const problems: string[] = []
+    known = { entries: compileEntries(route, parent.hostnames, (reason) => problems.push(reason)), problems }
+    compiled.set(parent, known)
+  }
+  for (const problem of known.problems) report(problem)
+  return known.entries
+}
+
+function compileEntries(
+  route: l7.Route,
   hostnames: readonly l7.RouteHostname[],
   report: (reason: string) => void,
 ): readonly Entry<Rule>[] {
@@ -66,7 +88,13 @@ export function entriesOf(
 }
 
 /** For TLSRoutes hostnames are compared with the SNI; for TCPRoutes there are none. */
-export function tcpEntriesOf(route: l7.TcpRoute, hostnames: readonly l7.RouteHostname[]): readonly Entry<TcpRule>[] {
+export function tcpEntriesOf(route: l7.TcpRoute, parent: l7.RouteParent): readonly Entry<TcpRule>[] {
+  let entries = compiledTcp.get(parent)
+  if (entries === undefined) compiledTcp.set(parent, (entries = compileTcpEntries(route, parent.hostnames)))
+  return entries
+}
+
+function compileTcpEntries(route: l7.TcpRoute, hostnames: readonly l7.RouteHostname[]): readonly Entry<TcpRule>[] {
   const target = compileTcpRule(route)
   const precedence = { ...precedenceOf(route.precedence), match: 0 }
   return (hostnames.length > 0 ? hostnames : anyHost).map(({ effective, original }) => ({

@@ -66,7 +66,7 @@ export class ResourceStore {
   flush(): void {
     if (!this.#pending) return
     this.#pending = false
-    this.#table = compile(this.#maps)
+    this.#table = compile(this.#maps, this.#table)
     for (const subscriber of this.#subscribers) subscriber(this.#table)
   }
 
