@@ -21,8 +21,9 @@ export function meaninglessFields(pod: Pod): readonly string[] {
   if (!['ClusterFirst', 'ClusterFirstWithHostNet', undefined].includes(spec['dnsPolicy'] as string | undefined))
     found.push('dnsPolicy')
   for (const container of pod.spec.containers as unknown as Record<string, unknown>[]) {
+    // What a container asks for it gets here, since nothing is rationed; limits would be.
     const resources_ = container['resources'] as Record<string, unknown> | undefined
-    if (resources_ && Object.keys(resources_).length > 0) found.push('containers[].resources')
+    if (resources_?.['limits'] !== undefined) found.push('containers[].resources.limits')
     const security = container['securityContext'] as Record<string, unknown> | undefined
     for (const field of [
       'capabilities',
