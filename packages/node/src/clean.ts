@@ -14,6 +14,7 @@ import { variables } from './settings.ts'
 export function clean(env: Readonly<Record<string, string | undefined>>, log: Logger): void {
   const { nodeName: _, ...known } = variables
   const { procFolder, cniBinFolder, cniConfFolder, cniPath, zdsPath } = readSettings(env, known)
+  if (process.getuid?.() !== 0) throw new Error('a node can only be cleaned by root; see docs/uninstall.md')
   const failures: unknown[] = []
   const attempt = (what: string, act: () => void): void => {
     try {

@@ -166,7 +166,12 @@ export async function startNode(settings: NodeSettings, { signal, log }: Program
 if (import.meta.main) {
   const log = createLogger({ program: 'wishbone-node', format: 'text', level: 'info' })
   if (process.argv.includes('--clean')) {
-    clean(process.env, log)
+    try {
+      clean(process.env, log)
+    } catch (cause) {
+      log.error('the node is not clean', { error: String(cause) })
+      process.exitCode = 1
+    }
     log.flush()
   } else {
     const settings = readNodeSettings(process.env)
