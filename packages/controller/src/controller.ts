@@ -167,7 +167,10 @@ export async function startController(
     ...(authority === undefined ? ['the certificate authority'] : listening ? [] : ['the gRPC server']),
     ...(clients.hasConfiguration ? [] : ['the first translation']),
   ]
-  const debug = stack.use(await startDebugServer({ port: settings.debugPort, pending, clients, pipeline, leader }))
+  const listen = settings.listenAddress === '' ? {} : { host: settings.listenAddress }
+  const debug = stack.use(
+    await startDebugServer({ ...listen, port: settings.debugPort, pending, clients, pipeline, leader }),
+  )
   return {
     metrics: metrics.metrics,
     pending,

@@ -21,7 +21,8 @@ await runProgram(
       if (!signal.aborted) throw cause
     })
     const port = settings.metricsPort
-    stack.use(await startStatusServers({ metrics, ready: pending, ports: { metrics: port, ready: port } }))
+    const listen = settings.listenAddress === '' ? {} : { host: settings.listenAddress }
+    stack.use(await startStatusServers({ ...listen, metrics, ready: pending, ports: { metrics: port, ready: port } }))
     return { [Symbol.asyncDispose]: () => stack.disposeAsync() }
   },
   { log, drainMs: 10_000 },

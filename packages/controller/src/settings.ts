@@ -26,6 +26,8 @@ export const variables = {
     'AUTOMATIC_WAYPOINT_LINGER',
     defaultSettings.automaticWaypointLingerMs / 1000,
   ),
+  /** Whether Services of type ExternalName can be backends. Never in a cluster: who may write a Service could reach what only the gateway may (CVE-2021-25740). */
+  externalNameBackends: bool('EXTERNAL_NAME_BACKENDS', defaultSettings.externalNameBackends),
   /** Whether replicas elect the one that writes statuses and Deployments; without, this one writes. */
   leaderElection: bool('LEADER_ELECTION', true),
   /** The address to listen on; all when empty. */
@@ -73,6 +75,7 @@ export function readControllerSettings(env: Environment) {
       proxyEnvironment: proxyEnvironment(env),
       istioWaypointClass: own.istioWaypointClass,
       drainSeconds: own.drainSeconds,
+      externalNameBackends: own.externalNameBackends,
       automaticWaypointLingerMs: own.automaticWaypointLingerSeconds * 1000,
     } satisfies Settings,
   }

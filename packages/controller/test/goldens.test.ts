@@ -1,11 +1,11 @@
 // Golden translations: input objects, then "# --- expect ---", then what they become. The first
-// comment lines may say `# show: <sections>` and `# now: <RFC 3339>`. UPDATE=1 rewrites.
+// comment lines may say `# show: <sections>`, `# now: <RFC 3339>` and `# settings: <JSON>`. UPDATE=1 rewrites.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encode } from '../src/encode/index.ts'
-import { defaultSettings, type Snapshot } from '../src/model/index.ts'
+import { defaultSettings, type Settings, type Snapshot } from '../src/model/index.ts'
 import { translate } from '../src/translate/index.ts'
 import { render, type Section } from './render.ts'
 import { classes, objectsOf, snapshotOf } from './snapshot.ts'
@@ -20,6 +20,7 @@ interface Golden {
   readonly expected: string
   readonly shown: readonly Section[]
   readonly snapshot: Snapshot
+  readonly settings: Settings
 }
 
 function read(name: string): Golden {
@@ -32,13 +33,14 @@ function read(name: string): Golden {
     expected,
     shown: (header('show') ?? 'statuses').split(/,\s*/) as Section[],
     snapshot: snapshotOf([...classes, ...objectsOf(input)], now),
+    settings: { ...defaultSettings, ...(JSON.parse(header('settings') ?? '{}') as Partial<Settings>) },
   }
 }
 
 describe('golden translations', () => {
   test.each(cases)('%s', (name) => {
-    const { input, expected, shown, snapshot } = read(name)
-    const output = render(translate(snapshot, defaultSettings), shown)
+    const { input, expected, shown, snapshot, settings } = read(name)
+    const output = render(translate(snapshot, settings), shown)
     if (process.env['UPDATE']) {
       writeFileSync(join(folder, name), `${input}# --- expect ---\n${output}`)
     } else {

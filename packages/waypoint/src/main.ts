@@ -22,8 +22,6 @@ import { Waypoint } from './waypoint.ts'
 
 /** Kept for the end of streams and logs, out of what the pod is given to stop. */
 const drainReserveMs = 1_000
-/** Until every client has heard that this one ends. */
-const lingerMs = 5_000
 
 limitYoungGeneration()
 const { values: args } = parseArgs({ options: { config: { type: 'string' } }, strict: false, allowPositionals: true })
@@ -58,7 +56,9 @@ async function main(
       : []),
     ...(waypoint?.pending() ?? ['listeners']),
   ]
+  const { internalHost } = settings
   const status = await startStatusServers({
+    ...(internalHost === undefined ? {} : { host: internalHost }),
     metrics,
     ready: pending,
     ports: { metrics: settings.metricsPort, ready: settings.readinessPort },
@@ -89,7 +89,7 @@ async function main(
     metrics,
     accessLog: settings.accessLog ? createSink(1) : undefined,
     host: settings.listenHost,
-    bindPort: (port) => port + settings.portOffset,
+    portOffset: settings.portOffset,
     limits: { ...defaultLimits, ...limitsOf(settings) },
     front: { trustedHops: settings.trustedHops, proxyProtocol: portsOf(settings.proxyProtocol) },
     mesh:
@@ -99,6 +99,7 @@ async function main(
             certificate: () => certificates.get(identity),
             trustDomain: settings.trustDomain,
             port: settings.hbonePort,
+            ...(internalHost === undefined ? {} : { host: internalHost }),
             network: settings.network,
             self,
           },
@@ -108,7 +109,7 @@ async function main(
   log.info('the waypoint is up', { identity, hbonePort: waypoint.meshPort })
   return {
     async [Symbol.asyncDispose]() {
-      await waypoint.drain(Math.max(0, settings.connectionTerminationDeadlineMs - drainReserveMs), lingerMs)
+      await waypoint.drain(Math.max(0, settings.connectionTerminationDeadlineMs - drainReserveMs), settings.lingerMs)
       streaming.abort()
       await stopTracing().catch((cause: unknown) =>
         log.warn('the last spans could not be sent', { error: MeshError.from(cause).describe() }),

@@ -28,11 +28,14 @@ import { type App, createApp } from './server/app.ts'
 import { Certificates } from './server/certificates.ts'
 import { type Front, Gateway } from './server/gateway.ts'
 import { createRefusalCounter, defaultLimits, type Limits } from './server/limits.ts'
+import { openPort } from './server/low-ports.ts'
 import { MeshServer } from './server/mesh.ts'
 import type { ResourceStore } from './state/store.ts'
 
 const connectTimeoutMs = 5_000
 const drainPollMs = 20
+/** A proxy that nobody has come to for so long has few clients that could be late. */
+const idleAfterMs = 10_000
 /** Nobody comes any more when nobody has come for so long. */
 const quietMs = 1_000
 const lingerLimitMs = 30_000
@@ -51,6 +54,8 @@ export interface WaypointOptions {
         readonly trustDomain: string
         /** To accept tunnels on. */
         readonly port: number
+        /** Where that is another one than for the rest. */
+        readonly host?: string
         /** Where others accept them; 15008 outside of tests. */
         readonly tunnelPort?: number
         readonly network: string
@@ -59,6 +64,8 @@ export interface WaypointOptions {
     | undefined
   /** Addresses to accept on: "::" for all of both families. */
   readonly host: string
+  /** Added to ports below 1024. */
+  readonly portOffset?: number
   readonly bindPort?: (port: number) => number
   readonly limits?: Limits
   /** What stands in front of a gateway; nothing when absent. */
@@ -161,7 +168,8 @@ export class Waypoint {
     const tcpMetrics = createTcpMetrics(metrics, reporter, log.child({ scope: 'access' }))
     const passthrough = new Passthrough({ endpoints, dial, authorizer, random, metrics: tcpMetrics, log })
     const accept = createAcceptor({ app, passthrough, log })
-    const bindPort = options.bindPort ?? ((port: number) => port)
+    const { portOffset = 0 } = options
+    const bindPort = options.bindPort ?? ((port: number) => openPort(port, portOffset))
     const gateway = new Gateway({
       table,
       accept,
@@ -171,6 +179,7 @@ export class Waypoint {
       certificates,
       host,
       bindPort,
+      portOffset,
       log,
       udp: { metrics: createUdpMetrics(metrics), random, now },
     })
@@ -217,14 +226,15 @@ export class Waypoint {
   }
 
   /**
-   * Goes on accepting for `lingerMs`, and longer while somebody still comes, for clients hear of its end only after it does; then
-   * accepts nothing new and lets what is open finish. After `limitMs` in all everything is closed.
+   * Goes on accepting for `lingerMs` (half of it when nobody came lately), and longer while somebody still comes, for clients hear
+   * of its end only after it does; then accepts nothing new and lets what is open finish. After `limitMs` in all everything is closed.
    */
   async drain(limitMs: number, lingerMs = 0): Promise<void> {
     this.#draining.current = true
     const until = performance.now() + limitMs
     this.#app.leave()
-    if (lingerMs > 0) await this.#linger(Math.min(lingerMs, limitMs / 2), Math.min(lingerLimitMs, limitMs / 2))
+    const minimumMs = this.#isIdle() ? lingerMs / 2 : lingerMs
+    if (lingerMs > 0) await this.#linger(Math.min(minimumMs, limitMs / 2), Math.min(lingerLimitMs, limitMs / 2))
     this.gateway.close()
     const meshDrained = this.#mesh?.drain()
     this.#app.drain()
@@ -235,6 +245,11 @@ export class Waypoint {
     if (meshDrained !== undefined)
       await Promise.race([meshDrained, new Promise((resolve) => setTimeout(resolve, Math.min(1_000, limitMs)).unref())])
     await this.close()
+  }
+
+  #isIdle(): boolean {
+    const last = Math.max(this.gateway.lastArrivalMs, this.#mesh?.lastArrivalMs ?? 0)
+    return this.active === 0 && (last === 0 || performance.now() - last > idleAfterMs)
   }
 
   async #linger(minimumMs: number, maximumMs: number): Promise<void> {

@@ -240,6 +240,13 @@ test('drain: while clients may still come they are served, and told to go elsewh
   agent.destroy()
 })
 
+test('drain: where nobody came lately, it waits for half as long', async () => {
+  world = await startWorld({ app: [1] }, [{ backends: [to('app')] }])
+  const began = performance.now()
+  await world.waypoint.drain(10_000, 5_000)
+  expect(performance.now() - began).toBeLessThan(4_000)
+})
+
 test('listeners and routes change without a restart or a broken connection', async () => {
   const app = await echo('app')
   open.push(app)

@@ -20,6 +20,8 @@ export interface Settings {
   readonly drainSeconds: number
   /** PEM of the roots for the ConfigMap wishbone-ca-root-cert; absent: no ConfigMap is wanted yet. */
   readonly rootCertificatesPem?: string
+  /** Whether Services of type ExternalName can be backends: in a cluster never, for they would reach what their author may not (CVE-2021-25740). */
+  readonly externalNameBackends: boolean
   /** How long an automatic waypoint outlives its last route; milliseconds. */
   readonly automaticWaypointLingerMs: number
 }
@@ -35,5 +37,6 @@ export const defaultSettings: Settings = {
   proxyEnvironment: {},
   istioWaypointClass: false,
   drainSeconds: 300,
+  externalNameBackends: false,
   automaticWaypointLingerMs: 600_000,
 }

@@ -97,6 +97,18 @@ describe('HTTPRouteRedirect', () => {
     ['the port that is asked for', { scheme: 'https', port: 8443 }, {}, 'https://a.example:8443/x/y?q=1'],
     ['443 is not well known for http', { scheme: 'http', port: 443 }, {}, 'http://a.example:443/x/y?q=1'],
     ['another host', { hostname: 'example.org' }, { listenerPort: 80 }, 'http://example.org/x/y?q=1'],
+    [
+      'a port that is found elsewhere',
+      { scheme: 'https' },
+      { publicPort: (port: number) => port + 8000 },
+      'https://a.example:8443/x/y?q=1',
+    ],
+    [
+      'but of another host',
+      { scheme: 'https', hostname: 'example.org' },
+      { publicPort: (port: number) => port + 8000 },
+      'https://example.org/x/y?q=1',
+    ],
     ['a full path', { path: { kind: 'full', value: '/z' } }, { listenerPort: 80 }, 'http://a.example/z?q=1'],
     ['a prefix', { path: { kind: 'prefix', value: '/z' } }, { listenerPort: 80, query: '' }, 'http://a.example/z/y'],
   ] as const)('%s', (_name, redirect, more, expected) => {

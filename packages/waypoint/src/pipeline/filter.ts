@@ -1,6 +1,7 @@
 // Filters that answer by themselves, and the path that is left after those that rewrite it.
 import { decideFault, isPreflight, locationOf, preflightHeaders, rewritePath } from '@wishbone/core/filters'
 import type { Filters } from '../compile/index.ts'
+import { openPort } from '../server/low-ports.ts'
 import type { RequestContext } from './context.ts'
 import type { Head } from './head.ts'
 import { grpcStatusOf, type LocalReply, statusReply } from './local-reply.ts'
@@ -32,6 +33,7 @@ export function earlyAnswer(
       query: head.query,
       matchedPrefix,
       listenerPort: connection.port,
+      publicPort: (port) => openPort(port, connection.portOffset ?? 0),
     })
     return { reply: statusReply(filters.redirect.status, ['location', location]), detail: 'redirect' }
   }

@@ -22,7 +22,9 @@ export const variables = {
   adminPort: integer('ADMIN_PORT', 15000, { max: 65535 }),
   /** The address to listen on; all when empty. */
   listenHost: text('LISTEN_HOST', ''),
-  /** Added to the ports of a gateway's listeners when they are opened. */
+  /** The address for all but a gateway's listeners: tunnels, metrics, readiness; when absent, tunnels listen as LISTEN_HOST says and the rest on all. */
+  internalHost: optional('INTERNAL_HOST'),
+  /** Added to a gateway's ports below 1024 when they are opened, by who may not open those; redirects name the ports that are open. */
   portOffset: integer('PORT_OFFSET', 0, { max: 64_000 }),
   /** Whether each request leaves a line in the log. */
   accessLog: bool('ACCESS_LOG', true),
@@ -42,6 +44,8 @@ export const variables = {
   trustedHops: integer('TRUSTED_HOPS', 0, { max: 64 }),
   /** Of a gateway: ports, comma-separated, whose connections begin with a PROXY protocol header; "all" for every one. */
   proxyProtocol: text('PROXY_PROTOCOL', ''),
+  /** How long a stopping proxy goes on accepting, for clients that have not heard; half of it when nobody came lately. */
+  lingerMs: duration('LINGER', 5_000),
   /** The network that this proxy is in. */
   network: text('NETWORK', ''),
   /** The Gateway that this proxy stands for; spans name it as their service. */

@@ -28,6 +28,8 @@ export interface Connection {
   readonly trustedHops: number
   /** The port that the client connected to, as redirects and logs show it. */
   readonly port: number
+  /** Added to ports below 1024 where clients must ask for others; 0 when absent. */
+  readonly portOffset?: number
   /** Remembered by the reporter: labels of the source. */
   sourceLabels: unknown
 }

@@ -12,6 +12,8 @@ import type { CountRefusal } from './limits.ts'
 import type { ProxyAddress } from './proxy-protocol.ts'
 import { readProxyHeader } from './proxy-reader.ts'
 
+const openAgainMs = 2_000
+
 /** What stands in front of a gateway. */
 export interface Front {
   /** Proxies that are trusted to say in X-Forwarded-For and -Proto who the client is. */
@@ -31,6 +33,8 @@ export interface GatewayOptions {
   readonly host: string
   /** Maps a listener's port to the one to bind: tests bind any free one, pods without privileges add an offset. */
   readonly bindPort: (port: number) => number
+  /** That offset, for redirects; 0: none. */
+  readonly portOffset: number
   readonly log: Logger
 }
 
@@ -40,7 +44,9 @@ export class Gateway {
   readonly #sockets = new Set<net.Socket>()
   readonly #udpPorts = new Map<number, UdpPort>()
   readonly #failed = new Map<number | string, string>()
+  #closed = false
   #arrivals = 0
+  #lastArrivalMs = 0
 
   constructor(options: GatewayOptions) {
     this.#options = options
@@ -86,6 +92,7 @@ export class Gateway {
 
   /** Stops accepting. */
   close(): void {
+    this.#closed = true
     for (const server of this.#servers.values()) server.close()
     this.#servers.clear()
     for (const open of this.#udpPorts.values()) open.close()
@@ -102,6 +109,11 @@ export class Gateway {
     return this.#arrivals
   }
 
+  /** When the last of them came, by performance.now(); 0: none. */
+  get lastArrivalMs(): number {
+    return this.#lastArrivalMs
+  }
+
   get connections(): number {
     return this.#sockets.size
   }
@@ -114,8 +126,11 @@ export class Gateway {
     server.on('connection', (socket) => this.#onConnection(port, socket))
     server.on('error', (error) => {
       this.#servers.delete(port)
+      const isKnown = this.#failed.get(port) === error.message
       this.#failed.set(port, error.message)
-      log.error('a port could not be opened', { port, error: error.message, hint: 'is another process using it?' })
+      if (!isKnown)
+        log.error('a port could not be opened', { port, error: error.message, hint: 'is another process using it?' })
+      setTimeout(() => this.#openAgain(port), openAgainMs).unref()
       resolve()
     })
     server.listen({ host, port: bindPort(port), backlog: 4096 }, () => {
@@ -124,6 +139,11 @@ export class Gateway {
       resolve()
     })
     return promise
+  }
+
+  /** Whoever used the port may have ended. */
+  #openAgain(port: number): void {
+    if (this.#failed.has(port) && !this.#servers.has(port) && !this.#closed) void this.#open(port)
   }
 
   async #openUdp(port: number): Promise<void> {
@@ -142,6 +162,7 @@ export class Gateway {
 
   #onConnection(port: number, socket: net.Socket): void {
     this.#arrivals++
+    this.#lastArrivalMs = performance.now()
     const { maxConnections, refused } = this.#options
     if (this.#sockets.size >= maxConnections) {
       refused('too-many-connections')
@@ -178,8 +199,15 @@ export class Gateway {
     const listener = table?.listeners[0]
     if (table === undefined || listener === undefined) return void socket.destroy()
     const { trustedHops } = this.#options.front
+    const { portOffset } = this.#options
     const connectionTo = (sni: string | undefined, scheme: 'http' | 'https') =>
-      connectionFrom(socket, client, { destination: { kind: 'gateway', port, sni }, scheme, port, trustedHops })
+      connectionFrom(socket, client, {
+        destination: { kind: 'gateway', port, sni },
+        scheme,
+        port,
+        portOffset,
+        trustedHops,
+      })
     if (table.kind !== 'tls') {
       const connection = connectionTo(undefined, 'http')
       this.#options.accept(socket, connection, listener, '')
@@ -202,7 +230,7 @@ const noAddress = new Uint8Array(4)
 function connectionFrom(
   socket: net.Socket,
   client: ProxyAddress | undefined,
-  facts: Pick<Connection, 'destination' | 'scheme' | 'port' | 'trustedHops'>,
+  facts: Pick<Connection, 'destination' | 'scheme' | 'port' | 'portOffset' | 'trustedHops'>,
 ): Connection {
   const bytes = client?.ip ?? canonicalIp(parseIp(socket.remoteAddress ?? '') ?? noAddress)
   return {

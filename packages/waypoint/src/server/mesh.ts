@@ -42,6 +42,7 @@ export class MeshServer {
   readonly #repeats = new Repeats()
   #draining = false
   #arrivals = 0
+  #lastArrivalMs = 0
 
   constructor(options: MeshServerOptions) {
     this.#options = options
@@ -62,6 +63,11 @@ export class MeshServer {
   /** Streams asked for so far. */
   get arrivals(): number {
     return this.#arrivals
+  }
+
+  /** When the last of them was, by performance.now(); 0: none. */
+  get lastArrivalMs(): number {
+    return this.#lastArrivalMs
   }
 
   get streams(): number {
@@ -110,6 +116,7 @@ export class MeshServer {
 
   #onConnect(request: ConnectRequest): void {
     this.#arrivals++
+    this.#lastArrivalMs = performance.now()
     const { log, accept } = this.#options
     const bound = this.#boundFor(request.authority)
     if (typeof bound === 'string') {

@@ -22,12 +22,12 @@ export interface MeshService {
   readonly message: workload.Service
 }
 
-/** ExternalName Services are names in DNS only: the mesh has nothing to do for them. By object key. */
+/** ExternalName Services are names in DNS only: the mesh has nothing to do for them, unless settings let them be backends. By object key. */
 export function meshServices(world: World): ReadonlyMap<string, MeshService> {
   const services = new Map<string, MeshService>()
   for (const object of world.snapshot.services) {
-    const service =
-      object.spec?.type === 'ExternalName' ? undefined : guarded(world, object, () => meshService(world, object))
+    const isLeftOut = object.spec?.type === 'ExternalName' && !world.settings.externalNameBackends
+    const service = isLeftOut ? undefined : guarded(world, object, () => meshService(world, object))
     if (service) services.set(service.key, service)
   }
   return services

@@ -32,6 +32,11 @@ export function meshWorkloads(
     if (found) workloads.set(found.uid, found)
   }
   for (const service of services.values()) {
+    if (service.object.spec.type === 'ExternalName') {
+      const found = guarded(world, service.object, () => externalWorkload(world, service))
+      if (found) workloads.set(found.uid, found)
+      continue
+    }
     if (Object.keys(service.object.spec.selector ?? {}).length > 0) continue
     for (const slice of world.slicesOf.get(service.key) ?? []) {
       for (const found of guarded(world, slice, () => sliceWorkloads(world, service, slice)) ?? []) {
@@ -123,6 +128,29 @@ function sliceWorkloads(world: World, service: MeshService, slice: EndpointSlice
       return [{ uid, namespace: service.namespace, message }]
     })
   })
+}
+
+/** What an ExternalName Service names: a host that is looked up when it is connected to, or an address. */
+function externalWorkload(world: World, { object, name, namespace }: MeshService): MeshWorkload | undefined {
+  const hostname = (object.spec.externalName ?? '').replace(/\.$/, '')
+  if (hostname === '') return undefined
+  const { settings } = world
+  const uid = `${settings.clusterId}//Service/${namespace}/${object.metadata.name}`
+  const ip = parseIp(hostname)
+  const message = createSound(workload.WorkloadSchema, {
+    uid,
+    name: object.metadata.name,
+    namespace,
+    ...(ip ? { addresses: [ip] } : { hostname }),
+    network: settings.network,
+    services: { [name]: { ports: [] } },
+    status: workload.WorkloadStatus.HEALTHY,
+    clusterId: settings.clusterId,
+    networkMode: workload.NetworkMode.HOST_NETWORK,
+    canonicalName: object.metadata.name,
+    canonicalRevision: 'latest',
+  })
+  return { uid, namespace, message }
 }
 
 function networkOf(world: World, pod: Pod): string {
