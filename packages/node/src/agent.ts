@@ -156,6 +156,7 @@ export class Agent {
     const first = !this.#seen.has(uid)
     this.#seen.add(uid)
     let worker = this.#workers.get(uid)
+    let late = false
     if (worker === undefined) {
       const former = first && this.#wasIn(pod)
       if (decision.kind === 'in' && !this.#hasSandbox(uid)) {
@@ -171,10 +172,11 @@ export class Agent {
       worker = new PodWorker(identityOf(pod), this.#options.tools)
       this.#workers.set(uid, worker)
       if (former) worker.resume()
-      else if (this.#beginning) this.#sayLate(worker)
+      late = this.#beginning && !former
       this.#options.log.debug('pod considered', { pod: nameOf(pod), decision: decision.kind })
     }
     worker.want(decision.kind === 'in' ? decision : { kind: 'out', ended: decision.ended }, this.#ipsOf(pod))
+    if (late) this.#sayLate(worker)
     if (decision.kind === 'out') this.#forgetWhenOut(uid, worker)
   }
 
