@@ -1,10 +1,12 @@
 // npm run bench: Wishbone against its peers, in one run on this machine, as ratios.
 //   npm run bench [-- l4 | l7 | l7-mesh] [--runs 3] [--seconds 4] [--install]
+//   npm run bench -- routes [--routes 1000] [--edits 100]   on the cluster of $KUBECONFIG
 // Exit status 1 when a ratio is under its floor, 2 when something is missing.
 import { parseArgs } from 'node:util'
 import { benchL4 } from './l4.ts'
 import { benchL7 } from './l7.ts'
 import { benchL7Mesh } from './l7-mesh.ts'
+import { benchRoutes } from './routes.ts'
 import { Missing } from './tools.ts'
 
 const { positionals, values } = parseArgs({
@@ -13,6 +15,8 @@ const { positionals, values } = parseArgs({
     runs: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '4' },
     install: { type: 'boolean', default: false },
+    routes: { type: 'string', default: '1000' },
+    edits: { type: 'string', default: '100' },
   },
 })
 const wanted = positionals.length > 0 ? positionals : ['l4', 'l7', 'l7-mesh']
@@ -20,6 +24,7 @@ const suites: Readonly<Record<string, (runs: number, seconds: number) => Promise
   l4: benchL4,
   l7: benchL7,
   'l7-mesh': benchL7Mesh,
+  routes: () => benchRoutes(Number(values.routes), Number(values.edits)),
 }
 
 let good = true

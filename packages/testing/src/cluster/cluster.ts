@@ -4,12 +4,14 @@ import { PassThrough } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
   applyObject,
+  createKubeClient,
   deleteObject,
   type ExecResult,
   exec,
   getObject,
   type KubeClient,
   listObjects,
+  readKubeConfig,
 } from '@wishbone/cli'
 import type { KubeObject } from '@wishbone/runtime/kube'
 import { readText } from '@wishbone/runtime/manifests'
@@ -136,6 +138,11 @@ function lastLine<T>(result: ExecResult, what: string): T {
   } catch {
     throw new Error(`${what} ended with ${result.code} and said no JSON: ${result.stdout}${result.stderr}`)
   }
+}
+
+/** The cluster of a kubeconfig file, with nothing outside of it. */
+export function connectCluster(kubeconfig: string): Cluster {
+  return createCluster(createKubeClient(readKubeConfig(kubeconfig)), '')
 }
 
 export function createCluster(client: KubeClient, outsideUrl: string): Cluster {
