@@ -36,6 +36,8 @@ export interface UdpOptions extends CommonOptions {
   readonly ip: string
   readonly port: number
   readonly reusePort?: boolean | undefined
+  /** Bytes that may wait to be read; beyond net.core.rmem_max with CAP_NET_ADMIN only, else as many as are allowed. */
+  readonly receiveBuffer?: number | undefined
 }
 
 export interface SocketOptions extends CommonOptions {
@@ -112,9 +114,18 @@ export function udpIn(nsFd: number | undefined, options: UdpOptions): number {
   return prepare(nsFd, family, SOCK_DGRAM, (fd) => {
     if (options.reusePort) setOption(fd, SOL_SOCKET, 15, 1, 'SO_REUSEPORT')
     if (family === 6) setOption(fd, SOL_IPV6, 26, 1, 'IPV6_V6ONLY')
+    if (options.receiveBuffer !== undefined) enlargeReceiveBuffer(fd, options.receiveBuffer)
     setMark(fd, options.mark)
     bindSocket(fd, encodeAddress(options.ip, options.port), `UDP ${options.ip} port ${options.port}`)
   })
+}
+
+function enlargeReceiveBuffer(fd: number, bytes: number): void {
+  try {
+    setOption(fd, SOL_SOCKET, 33, bytes, 'SO_RCVBUFFORCE')
+  } catch {
+    setOption(fd, SOL_SOCKET, 8, bytes, 'SO_RCVBUF')
+  }
 }
 
 /** An unconnected TCP descriptor in the namespace, for `new net.Socket({ fd })`. @throws OsError */

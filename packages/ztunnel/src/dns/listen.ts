@@ -15,6 +15,8 @@ export interface DnsListeners {
   close(): void
 }
 
+/** Some thousand queries: a query that finds no room costs its client seconds, which a busy moment here must not. */
+const receiveBuffer = 4 << 20
 /** How many queries of one pod may wait for upstream; more are dropped, as a full socket buffer would. */
 const maxPending = 512
 const idleMs = 10_000
@@ -47,7 +49,8 @@ export async function listenDns(pod: PodScope, ipv6: boolean): Promise<DnsListen
 }
 
 async function listenUdp(pod: PodScope, ip: string): Promise<DnsListeners> {
-  const fd = udpIn(pod.nsFd, { ip, port: ports.dns, mark: pod.context.settings.mark, reusePort: true })
+  const { mark } = pod.context.settings
+  const fd = udpIn(pod.nsFd, { ip, port: ports.dns, mark, reusePort: true, receiveBuffer })
   const socket = dgram.createSocket(ip.includes(':') ? 'udp6' : 'udp4')
   const arrivals: Arrivals = { count: 0 }
   let pending = 0
