@@ -51,7 +51,7 @@ spec:
           image: wishbone/toolbox:0.1.0
           env:
             - { name: POD_NAME, valueFrom: { fieldRef: { fieldPath: metadata.name } } }
-          resources: { requests: { cpu: 100m } }
+          resources: { requests: { cpu: 25m } }
           readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 }
 ---
 apiVersion: apps/v1
@@ -67,7 +67,7 @@ spec:
         - name: client
           image: wishbone/toolbox:0.1.0
           command: [node, src/idle.ts]
-          resources: { requests: { cpu: 100m } }
+          resources: { requests: { cpu: 25m } }
 `
 }
 

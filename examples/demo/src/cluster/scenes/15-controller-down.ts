@@ -43,7 +43,7 @@ export const controllerAway: Scene = {
     let back = false
     await using _back = { [Symbol.asyncDispose]: async () => void (back || (await scale(replicas))) }
     doing('40 s of load from both nodes')
-    const load = Promise.all(shop.clients.map((pod) => cluster.load(pod, 'server', 40, 50)))
+    const load = Promise.all(shop.clients.map((pod) => cluster.load(pod, 'server', 40, 25)))
     load.catch(() => {})
     await delay(3_000)
     await scale(0)
