@@ -64,7 +64,12 @@ export function deploymentSpec(facts: ProxyFacts, settings: Settings) {
               { name: 'status-port', containerPort: 15021, protocol: 'TCP' },
             ],
             readinessProbe: { httpGet: { path: '/healthz/ready', port: 15021 }, periodSeconds: 5, failureThreshold: 3 },
-            startupProbe: { httpGet: { path: '/healthz/ready', port: 15021 }, periodSeconds: 1, failureThreshold: 60 },
+            // Only so that readiness is noticed at once: without a controller a restart would help nothing.
+            startupProbe: {
+              httpGet: { path: '/healthz/ready', port: 15021 },
+              periodSeconds: 1,
+              failureThreshold: 3600,
+            },
             resources: { requests: { cpu: '100m', memory: '128Mi' } },
             securityContext: {
               allowPrivilegeEscalation: false,
