@@ -8,7 +8,7 @@ import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { createKubeClient, type KubeClient, readKubeConfig } from '@wishbone/cli'
-import { type Cluster, createCluster, isLeaving, isReady, until } from '@wishbone/testing/cluster'
+import { type Cluster, createCluster, interruptWaits, isLeaving, isReady, until } from '@wishbone/testing/cluster'
 import { striking } from './cluster/explain.ts'
 import { namespaceGone, removeNamespace } from './cluster/namespaces.ts'
 import { type Outside, startOutside } from './cluster/outside.ts'
@@ -103,7 +103,14 @@ function theatreOf(cluster: Cluster): Theatre {
 
 async function play(theatre: Theatre, chosen: readonly Scene[]): Promise<boolean> {
   const outcomes: { readonly scene: Scene; readonly seconds: number; readonly difference: string | undefined }[] = []
+  let interrupted = false
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => {
+      interrupted = true
+      interruptWaits(`interrupted by ${signal}`)
+    })
   for (const scene of chosen) {
+    if (interrupted) break
     const started = new Date()
     const difference = await playScene(scene, theatre)
     outcomes.push({ scene, seconds: (Date.now() - started.getTime()) / 1000, difference })
@@ -119,7 +126,7 @@ async function play(theatre: Theatre, chosen: readonly Scene[]): Promise<boolean
   }
   const failed = outcomes.filter(({ difference }) => difference !== undefined).length
   say(`scenes: ${outcomes.length - failed} as expected, ${failed} different`)
-  return failed === 0
+  return failed === 0 && !interrupted
 }
 
 async function run(client: KubeClient, outside: Outside): Promise<number> {

@@ -111,6 +111,13 @@ export function isLeaving({ metadata }: KubeObject): boolean {
   return (metadata as { readonly deletionTimestamp?: string }).deletionTimestamp !== undefined
 }
 
+let interrupted: string | undefined
+
+/** From now on every `until` rejects with this reason, so that whoever waits goes back and puts in order what it changed. */
+export function interruptWaits(reason: string): void {
+  interrupted = reason
+}
+
 /** Asks again until `probe` gives something, at most `timeoutMs`; then says what was awaited and what was last seen. */
 export async function until<T>(
   what: string,
@@ -120,6 +127,7 @@ export async function until<T>(
   const end = Date.now() + timeoutMs
   let last = 'nothing seen'
   for (;;) {
+    if (interrupted !== undefined) throw new Error(interrupted)
     try {
       const seen = await probe()
       if (seen !== undefined && seen !== false) return seen
