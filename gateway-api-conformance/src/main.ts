@@ -4,13 +4,13 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createKubeClient, type KubeClient, readKubeConfig } from '@wishbone/cli'
 import { gatewayFeatures, meshFeatures } from '@wishbone/controller/features'
+import { whileAdjusted } from './adjust.ts'
 import { type Arguments, readArguments } from './arguments.ts'
 import { installBuild, runningImages } from './install.ts'
 import { kubeconfigPath } from './place.ts'
 import { type Plan, planProfiles, planTests } from './plan.ts'
 import { removeRemains } from './remains.ts'
 import { committedProfiles, judgeReport, reportFile, suiteArguments } from './report.ts'
-import { withSmallRequests } from './requests.ts'
 import { type Ended, runSuite } from './run.ts'
 import { buildSuite } from './suite.ts'
 
@@ -26,7 +26,7 @@ async function main(asked: Arguments): Promise<boolean> {
     const tested = await runningImages(client, systemNamespace)
     if (tested.length === 0) throw new Error(`nothing runs in namespace ${systemNamespace}; leave out --installed`)
     if (asked.installOnly) return true
-    return await withSmallRequests(client, () => test(withProfiles(asked), client, tested))
+    return await whileAdjusted(client, () => test(withProfiles(asked), client, tested))
   } finally {
     client.close()
   }

@@ -6,7 +6,8 @@ import { deleteObject, type KubeClient, listObjects } from '@wishbone/cli'
 const namespaces =
   /^gateway-(conformance-(infra|app-backend|web-backend|mesh|mesh-consumer)|api-(ls-cross-ns|listener-sets-test-reference-grant-ns|(routes|listenerset|listenerset-selector)-(not-)?allowed-ns))$/
 const classes = /^gatewayclass-observed-generation-bump$/
-const limitMs = 120_000
+// Kubernetes looks again after half of the longest grace period of the pods in it.
+const limitMs = 240_000
 
 /** Deletes the suite's Namespaces and GatewayClasses and waits until they are gone. */
 export async function removeRemains(client: KubeClient, say: (line: string) => void): Promise<void> {
