@@ -6,6 +6,7 @@ import { Command } from 'commander'
 import { apply } from './verbs/apply.ts'
 import { UsageError } from './verbs/context.ts'
 import { remove } from './verbs/delete.ts'
+import { gateway, gatewayHelp } from './verbs/gateway.ts'
 import { get } from './verbs/get.ts'
 import { execute, logs, portForward } from './verbs/pods.ts'
 import { status } from './verbs/status.ts'
@@ -32,6 +33,21 @@ program
   .option('--ip-families <families>', 'ipv4, dual or ipv6', 'ipv4')
   .action(async (options) => {
     process.exitCode = await up(options)
+  })
+
+program
+  .command('gateway')
+  .description('serve the Gateways and routes of a folder, as a process of yours, without Kubernetes')
+  .requiredOption(
+    '-f, --filename <folder>',
+    'a folder with Gateways of the class wishbone, routes, Services, Secrets …',
+  )
+  .option('--listen <address>', 'the address to listen on; 0.0.0.0 or :: for all', '127.0.0.1')
+  .option('--port-offset <number>', 'added to the ports of listeners below 1024', '8000')
+  .option('--state <folder>', 'where to keep logs, tokens and the kubeconfig', '.wishbone')
+  .addHelpText('after', gatewayHelp)
+  .action(async (options) => {
+    process.exitCode = await gateway(options)
   })
 
 program

@@ -11,6 +11,7 @@ import { startDns } from './dns/server.ts'
 import type { PodAccess } from './kubelet/access.ts'
 import { type Image, readImages } from './kubelet/images.ts'
 import { type Kubelet, startKubelet } from './kubelet/kubelet.ts'
+import { remarkOnPods } from './kubelet/meaning.ts'
 import { Applier } from './loader/apply.ts'
 import { FolderLoader, mistakeText } from './loader/folder.ts'
 import { createNode, type NodeNetwork, setUpFabric } from './network/fabric.ts'
@@ -154,7 +155,7 @@ async function run({
     log(text)
     if (!first) tell({ event: 'note', text })
   }
-  const loader = new FolderLoader({ client, folders, warn, note, onImages: loadImages })
+  const loader = new FolderLoader({ client, folders, warn, note, onImages: loadImages, remarkOn: remarkOnPods })
   await loader.load()
   loader.watch(abort.signal)
   const missing = await untilSettled(

@@ -2,12 +2,13 @@
 // relays local ports into it. Its network has no uplink, so nothing can leave it; its first process dies with us, so
 // nothing of it can stay. Runs outside; inside runs main.ts, told what to do by `MachineSettings`, telling by `MachineEvent`s.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { openSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { type Relay, startRelay } from './relay.ts'
+import { claimState, recordOwner, releaseState } from './state-folder.ts'
 
 export type IpFamilies = 'ipv4' | 'dual' | 'ipv6'
 
@@ -84,56 +85,6 @@ function unshareFlags(): readonly string[] {
   return [...user, '--net', '--mount', '--uts', '--ipc', '--pid', '--fork', '--kill-child', '--mount-proc']
 }
 
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  } catch {
-    return undefined
-  }
-}
-
-interface StateRecord {
-  readonly owner: { readonly pid: number; readonly started: string }
-  readonly sandbox?: { readonly pid: number; readonly started: string }
-}
-
-/** Removes what an earlier run left behind; throws when one is still running. */
-function claimState(stateDir: string): void {
-  try {
-    mkdirSync(stateDir, { recursive: true })
-    accessSync(stateDir, constants.W_OK)
-  } catch (cause) {
-    throw new Error(`${stateDir} cannot be the state folder: ${(cause as Error).message}; give another --state`)
-  }
-  const path = join(stateDir, 'machine.json')
-  if (existsSync(path)) {
-    let record: StateRecord | undefined
-    try {
-      record = JSON.parse(readFileSync(path, 'utf8')) as StateRecord
-    } catch {
-      // Half written by a killed run.
-    }
-    if (record && startTimeOf(record.owner.pid) === record.owner.started) {
-      throw new Error(
-        `a machine is running in ${stateDir} already (process ${record.owner.pid}); stop it, or give another --state`,
-      )
-    }
-    if (record?.sandbox && startTimeOf(record.sandbox.pid) === record.sandbox.started)
-      process.kill(record.sandbox.pid, 'SIGKILL')
-  }
-  for (const name of ['run', 'nodes', 'logs', 'kubeconfig', 'machine.log'])
-    rmSync(join(stateDir, name), { recursive: true, force: true })
-  mkdirSync(join(stateDir, 'run'), { recursive: true })
-}
-
-function writeRecord(stateDir: string, sandboxPid?: number): void {
-  const own = { pid: process.pid, started: startTimeOf(process.pid) ?? '' }
-  const sandbox =
-    sandboxPid === undefined ? {} : { sandbox: { pid: sandboxPid, started: startTimeOf(sandboxPid) ?? '' } }
-  writeFileSync(join(stateDir, 'machine.json'), JSON.stringify({ owner: own, ...sandbox }))
-}
-
 /**
  * The first process inside only waits and reaps; when it ends, the kernel ends everything else in the sandbox.
  * A shell gives its background commands /dev/null as standard input, hence the detour over descriptor 4.
@@ -188,7 +139,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     },
     options.environment ?? {},
   )
-  writeRecord(stateDir, child.pid)
+  recordOwner(stateDir, child.pid)
 
   let resolveReady: () => void = () => {}
   let rejectReady: (cause: Error) => void = () => {}
@@ -265,7 +216,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       await ended
       clearTimeout(patience)
       await Promise.all([api, ...relays.values()].map((relay) => relay[Symbol.asyncDispose]()))
-      rmSync(join(stateDir, 'machine.json'), { force: true })
+      releaseState(stateDir)
     },
   }
 }

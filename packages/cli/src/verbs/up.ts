@@ -1,9 +1,10 @@
 // wishbone up -f FOLDER: the folder's manifests, running on this machine in a mesh, until ^C.
 import { existsSync, statSync } from 'node:fs'
-import { join, relative, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type IpFamilies, type MachineEvent, startSandbox } from '@wishbone/machine'
 import { print, UsageError } from './context.ts'
+import { commandName, createProgress, near, untilToldToStop } from './long-running.ts'
 
 export interface UpOptions {
   readonly filename: string
@@ -23,32 +24,6 @@ function families(word: string): IpFamilies {
   throw new UsageError(`--ip-families is ipv4, dual or ipv6, not '${word}'`)
 }
 
-/** Progress: on a terminal one line that changes, elsewhere a line each. */
-export function createProgress(stream: NodeJS.WriteStream): {
-  show(text: string): void
-  say(text: string): void
-  done(): void
-} {
-  let shown = false
-  const clear = (): void => {
-    if (shown) stream.write('\r\x1b[K')
-    shown = false
-  }
-  return {
-    show(text) {
-      if (!stream.isTTY) return void stream.write(`${text}\n`)
-      clear()
-      stream.write(text.slice(0, (stream.columns ?? 80) - 1))
-      shown = true
-    },
-    say(text) {
-      clear()
-      stream.write(`${text}\n`)
-    },
-    done: clear,
-  }
-}
-
 /** Shows the machine's events to a person. */
 export function narrate(progress: ReturnType<typeof createProgress>): (event: MachineEvent) => void {
   return (event) => {
@@ -56,19 +31,6 @@ export function narrate(progress: ReturnType<typeof createProgress>): (event: Ma
     if (event.event === 'warning') progress.say(`warning: ${event.text}`)
     if (event.event === 'note') progress.say(event.text)
   }
-}
-
-/** How a person calls this command, from the folder they are in. */
-function commandName(): string {
-  if (!process.env['WISHBONE_BOOTSTRAP']) return 'wishbone'
-  const bootstrap = fileURLToPath(new URL('../../../../tools/bootstrap.mjs', import.meta.url))
-  return `node ${near(bootstrap)} wishbone`
-}
-
-/** A path as a person here would write it. */
-function near(path: string): string {
-  const short = relative('.', path) || '.'
-  return short.startsWith('../..') ? path : short
 }
 
 /** Runs until a signal; the exit status. */
@@ -103,13 +65,7 @@ export async function up(options: UpOptions): Promise<number> {
       }
     },
   })
-  const stop = new Promise<'stopped'>((accept) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => accept('stopped'))
-    // Started by tools/bootstrap.mjs, which can be killed without a word.
-    const bootstrap = Number(process.env['WISHBONE_BOOTSTRAP'])
-    const gone = (): void => void (process.ppid !== bootstrap && accept('stopped'))
-    if (bootstrap === process.ppid) setInterval(gone, 500).unref()
-  })
+  const stop = untilToldToStop()
   const first = await Promise.race([sandbox.ready.then(() => 'ready' as const), stop, sandbox.ended])
   progress.done()
   if (first === 'ready') {

@@ -2,10 +2,9 @@
 import { mkdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Duplex, Readable, Writable } from 'node:stream'
-import { resourcePath } from '@wishbone/runtime/kube'
 import { connectIn } from '@wishbone/runtime/os'
 import { randomSuffix, timestamp } from '../api/object.ts'
-import { type ApiClient, resources } from '../client/api.ts'
+import { resources } from '../client/api.ts'
 import type { Context } from '../controllers/context.ts'
 import type { NodeNetwork, PodLink } from '../network/fabric.ts'
 import type { Pod } from '../types.ts'
@@ -18,7 +17,7 @@ import { meaninglessFields } from './meaning.ts'
 import { type PodHost, PodRunner } from './pod.ts'
 import { signalGroup, startInside } from './process.ts'
 import { resizeTerminal } from './terminal.ts'
-import type { TokenSource } from './volumes.ts'
+import { createTokens } from './tokens.ts'
 
 export interface KubeletOptions {
   readonly stateDir: string
@@ -32,31 +31,6 @@ export interface KubeletOptions {
 
 export function nodeFolder(stateDir: string, node: string): string {
   return join(stateDir, 'nodes', node)
-}
-
-/** Tokens bound to pods, asked for again when four fifths of their life are over. */
-function createTokens(client: ApiClient): TokenSource {
-  const cache = new Map<string, { token: string; until: number }>()
-  return {
-    async token(pod, audience, expirationSeconds) {
-      const key = `${pod.metadata.uid} ${audience ?? ''}`
-      const known = cache.get(key)
-      if (known && known.until > Date.now()) return known.token
-      const account = pod.spec.serviceAccountName ?? 'default'
-      const path = `${resourcePath(resources.serviceAccounts, pod.metadata.namespace, account)}/token`
-      const answer = await client.request<{ status: { token: string } }>('POST', path, {
-        apiVersion: 'authentication.k8s.io/v1',
-        kind: 'TokenRequest',
-        spec: {
-          ...(audience ? { audiences: [audience] } : {}),
-          expirationSeconds,
-          boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: pod.metadata.name, uid: pod.metadata.uid },
-        },
-      })
-      cache.set(key, { token: answer.status.token, until: Date.now() + expirationSeconds * 800 })
-      return answer.status.token
-    },
-  }
 }
 
 export interface Kubelet {

@@ -1,4 +1,5 @@
 // Which fields of a pod this machine cannot give a meaning to. Pure.
+import type { KubeObject } from '../api/object.ts'
 import type { Pod } from '../types.ts'
 
 /** Pod fields that have no meaning here, each named once per pod. Pure. */
@@ -42,4 +43,15 @@ export function meaninglessFields(pod: Pod): readonly string[] {
       found.push(`volumes[].${kind}`)
   }
   return [...new Set(found)]
+}
+
+/** A sentence about the fields of a pod, or of a workload's pod template, that have no meaning here. Pure. */
+export function remarkOnPods(object: KubeObject): string | undefined {
+  const { spec, metadata } = object as unknown as Pod
+  const template = (spec as { template?: { spec?: Pod['spec'] } } | undefined)?.template
+  const found = object.kind === 'Pod' ? spec : template?.spec?.containers ? template.spec : undefined
+  const names = found ? meaninglessFields({ metadata, spec: found } as Pod) : []
+  return names.length > 0
+    ? `these fields have no meaning on this machine and are ignored: ${names.join(', ')}`
+    : undefined
 }

@@ -4,8 +4,6 @@ import { relative } from 'node:path'
 import { describe, identity, type Loaded, type Mistake, readPath, withoutDuplicates } from '@wishbone/runtime/manifests'
 import type { KubeObject } from '../api/object.ts'
 import type { ApiClient } from '../client/api.ts'
-import { meaninglessFields } from '../kubelet/meaning.ts'
-import type { Pod } from '../types.ts'
 import { Applier, type FolderState, planChanges } from './apply.ts'
 import { Complaints } from './complaints.ts'
 
@@ -17,6 +15,8 @@ export interface FolderOptions {
   readonly note: (text: string, first: boolean) => void
   /** images.yaml of a folder may have changed. */
   readonly onImages: () => void
+  /** What has no meaning here in an object that was applied; undefined: all of it has. */
+  readonly remarkOn: (object: KubeObject) => string | undefined
 }
 
 export function mistakeText(mistake: Mistake, from: string): string {
@@ -31,14 +31,6 @@ function summary(applied: number, deleted: number): string {
     ...(deleted > 0 ? [`deleted ${count(deleted)}`] : []),
   ]
   return parts.join(', ')
-}
-
-/** The fields of a pod, or of a workload's pod template, that have no meaning here. */
-function ignoredFields(object: KubeObject): readonly string[] {
-  const { spec, metadata } = object as unknown as Pod
-  if (object.kind === 'Pod') return meaninglessFields({ spec, metadata } as Pod)
-  const template = (spec as { template?: { spec?: Pod['spec'] } } | undefined)?.template
-  return template?.spec?.containers ? meaninglessFields({ metadata, spec: template.spec } as Pod) : []
 }
 
 const mistakeKey = ({ place, object, message }: Mistake): string => `${place.file} ${object ?? ''} ${message}`
@@ -103,7 +95,7 @@ export class FolderLoader {
     this.#texts = new Map(files.map(({ file, text }) => [file, text ?? '']))
     this.#complaints.follow(applied.values())
     this.#tell([...mistakes, ...refused], changed)
-    this.#tellIgnored(changes.apply.filter(({ object }) => !failed.has(identity(object))))
+    this.#tellRemarks(changes.apply.filter(({ object }) => !failed.has(identity(object))))
     const done = changes.apply.length - refused.length
     if (done + deleted > 0) this.#options.note(summary(done, deleted), first)
   }
@@ -117,12 +109,11 @@ export class FolderLoader {
     this.#told = new Set(mistakes.map(mistakeKey))
   }
 
-  #tellIgnored(objects: readonly Loaded[]): void {
+  #tellRemarks(objects: readonly Loaded[]): void {
     for (const { object, place } of objects) {
-      const fields = ignoredFields(object)
-      if (fields.length === 0) continue
-      const message = `these fields have no meaning on this machine and are ignored: ${fields.join(', ')}`
-      this.#options.warn(mistakeText({ place, object: describe(object), message }, process.cwd()))
+      const message = this.#options.remarkOn(object)
+      if (message !== undefined)
+        this.#options.warn(mistakeText({ place, object: describe(object), message }, process.cwd()))
     }
   }
 
