@@ -47,7 +47,7 @@ export async function gateway(options: GatewayOptions): Promise<number> {
   let stopping = false
   const showLinks = (links: readonly string[]): void => {
     progress.done()
-    if (links.length === 0) progress.say('no listener serves now')
+    if (links.length === 0) progress.say('no Gateway serves now')
     for (const link of links) print(`  ${link}`)
   }
   const onEvent = (event: StandaloneEvent): void => {

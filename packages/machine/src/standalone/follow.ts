@@ -18,13 +18,14 @@ const settleMs = 60_000
 const lookMs = 3_000
 const periodMs = 1_000
 
-/** Resolves when each Gateway serves or says why not, at the latest after a minute. */
-export async function untilSettled(
-  gateways: Mirror<Gateway>,
-  controlPlane: Pick<PodProcess, 'isReady'>,
-  progress: (text: string) => void,
-  signal: AbortSignal,
-): Promise<void> {
+export interface SettleOptions extends Pick<FollowOptions, 'gateways' | 'processOf' | 'signal'> {
+  readonly controlPlane: Pick<PodProcess, 'isReady'>
+  readonly progress: (text: string) => void
+}
+
+/** Resolves when each Gateway serves or it is known why not, at the latest after a minute. */
+export async function untilSettled(options: SettleOptions): Promise<void> {
+  const { gateways, processOf, controlPlane, progress, signal } = options
   const end = Date.now() + settleMs
   let said = ''
   const say = (text: string): void => {
@@ -37,6 +38,7 @@ export async function untilSettled(
     const hasLooked = readySince !== undefined && Date.now() - readySince > lookMs
     const waiting = [...gateways.all()].filter((gateway) => {
       const { kind } = outcomeOf(gateway)
+      if (closedPorts(processOf(nameOf(gateway))?.waitsFor ?? '').length > 0) return false
       return kind === 'pending' || (kind === 'ignored' && !hasLooked)
     })
     if (readySince !== undefined && waiting.length === 0) return
@@ -67,7 +69,7 @@ export function followGateways(options: FollowOptions): void {
   signal.addEventListener('abort', () => clearInterval(timer), { once: true })
 }
 
-function complaintsOf({ gateways, processOf, portOffset }: FollowOptions): readonly string[] {
+function complaintsOf({ gateways, processOf }: FollowOptions): readonly string[] {
   return [...gateways.all()].flatMap((gateway) => {
     const name = nameOf(gateway)
     if (outcomeOf(gateway).kind === 'ignored')
@@ -75,7 +77,7 @@ function complaintsOf({ gateways, processOf, portOffset }: FollowOptions): reado
         `Gateway ${name}: nothing serves its class ${gateway.spec.gatewayClassName}; use gatewayClassName: wishbone`,
       ]
     return closedPorts(processOf(name)?.waitsFor ?? '').map(
-      (text) => `Gateway ${name}: ${text} (ports below 1024 are opened ${portOffset} higher)`,
+      (text) => `Gateway ${name}: ${text}; it is tried again until it can be opened`,
     )
   })
 }

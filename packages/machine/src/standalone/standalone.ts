@@ -125,13 +125,14 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     await loader.load()
     const gateways = startMirror<Gateway>(client, gatewayKind, signal)
     await gateways.synced
-    await untilSettled(gateways, controlPlane, progress, signal)
+    const processOf = (gateway: string): PodProcess | undefined => proxies?.byGateway.get(gateway)
+    await untilSettled({ gateways, processOf, controlPlane, progress, signal })
     if (signal.aborted) return
     // Its complaints come from statuses: not before the controller has written them.
     loader.watch(signal)
     followGateways({
       gateways,
-      processOf: (gateway) => proxies?.byGateway.get(gateway),
+      processOf,
       portOffset: options.portOffset,
       warn,
       tellLinks: (links) => options.onEvent({ event: 'links', links }),
