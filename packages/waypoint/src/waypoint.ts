@@ -39,6 +39,7 @@ const idleAfterMs = 10_000
 /** Nobody comes any more when nobody has come for so long. */
 const quietMs = 1_000
 const lingerLimitMs = 30_000
+const lookMs = 50
 
 export interface WaypointOptions {
   readonly state: MeshState
@@ -227,7 +228,7 @@ export class Waypoint {
 
   /**
    * Goes on accepting for `lingerMs` (half of it when nobody came lately), and longer while somebody still comes, for clients hear
-   * of its end only after it does; then accepts nothing new and lets what is open finish. After `limitMs` in all everything is closed.
+   * of its end only after it does, but not at all when it has nothing to serve; then accepts nothing new and lets what is open finish. After `limitMs` in all everything is closed.
    */
   async drain(limitMs: number, lingerMs = 0): Promise<void> {
     this.#draining.current = true
@@ -255,12 +256,22 @@ export class Waypoint {
   async #linger(minimumMs: number, maximumMs: number): Promise<void> {
     const arrivals = () => this.gateway.arrivals + (this.#mesh?.arrivals ?? 0)
     const began = performance.now()
-    await delay(Math.max(0, minimumMs - quietMs))
-    while (performance.now() - began < maximumMs) {
+    await this.#waitInUse(Math.max(0, minimumMs - quietMs))
+    while (this.#isInUse() && performance.now() - began < maximumMs) {
       const before = arrivals()
-      await delay(quietMs)
+      await this.#waitInUse(quietMs)
       if (arrivals() === before) return
     }
+  }
+
+  /** The controller takes all listeners away from a proxy whose Gateway is gone. */
+  #isInUse(): boolean {
+    return this.#options.store.table.listeners.size > 0
+  }
+
+  async #waitInUse(ms: number): Promise<void> {
+    const until = performance.now() + ms
+    while (this.#isInUse() && performance.now() < until) await delay(Math.min(lookMs, until - performance.now()))
   }
 
   async close(): Promise<void> {

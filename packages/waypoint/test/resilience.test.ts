@@ -247,6 +247,16 @@ test('drain: where nobody came lately, it waits for half as long', async () => {
   expect(performance.now() - began).toBeLessThan(4_000)
 })
 
+test('drain: whose Gateway is gone waits for nobody', async () => {
+  world = await startWorld({ app: [1] }, [{ backends: [to('app')] }])
+  const began = performance.now()
+  const drained = world.waypoint.drain(10_000, 8_000)
+  // The controller may be later than the signal.
+  world.store.apply('listeners', [], ['gateway/shop/gw/http'])
+  await drained
+  expect(performance.now() - began).toBeLessThan(2_000)
+})
+
 test('listeners and routes change without a restart or a broken connection', async () => {
   const app = await echo('app')
   open.push(app)

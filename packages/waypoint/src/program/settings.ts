@@ -44,7 +44,7 @@ export const variables = {
   trustedHops: integer('TRUSTED_HOPS', 0, { max: 64 }),
   /** Of a gateway: ports, comma-separated, whose connections begin with a PROXY protocol header; "all" for every one. */
   proxyProtocol: text('PROXY_PROTOCOL', ''),
-  /** How long a stopping proxy goes on accepting, for clients that have not heard; half of it when nobody came lately. */
+  /** How long a stopping proxy goes on accepting, for clients that have not heard; half of it when nobody came lately, and not at all when its Gateway is gone. */
   lingerMs: duration('LINGER', 5_000),
   /** The network that this proxy is in. */
   network: text('NETWORK', ''),
