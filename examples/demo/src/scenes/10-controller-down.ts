@@ -63,6 +63,6 @@ export const controllerDown: Scene = {
       )
       return Object.keys(seen.servedBy).some((pod) => pod.startsWith('reviews-v1')) ? seen : undefined
     })
-    check('jason is in the 90/10 split now', split.statuses['200'] === 60, split.servedBy)
+    check('jason is in the 90/10 split now', split.statuses['200'] === 60, [split.statuses, split.servedBy])
   },
 }
