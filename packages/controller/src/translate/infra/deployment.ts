@@ -63,7 +63,12 @@ export function deploymentSpec(facts: ProxyFacts, settings: Settings) {
               { name: 'metrics', containerPort: 15020, protocol: 'TCP' },
               { name: 'status-port', containerPort: 15021, protocol: 'TCP' },
             ],
-            readinessProbe: { httpGet: { path: '/healthz/ready', port: 15021 }, periodSeconds: 5, failureThreshold: 3 },
+            readinessProbe: {
+              httpGet: { path: '/healthz/ready', port: 15021 },
+              periodSeconds: 5,
+              timeoutSeconds: 3,
+              failureThreshold: 3,
+            },
             // Only so that readiness is noticed at once: without a controller a restart would help nothing.
             startupProbe: {
               httpGet: { path: '/healthz/ready', port: 15021 },
