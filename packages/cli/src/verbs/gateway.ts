@@ -45,10 +45,13 @@ export async function gateway(options: GatewayOptions): Promise<number> {
   const progress = createProgress(process.stderr)
   const started = Date.now()
   let stopping = false
+  let shown: readonly string[] | undefined
   const showLinks = (links: readonly string[]): void => {
     progress.done()
-    if (links.length === 0) progress.say('no Gateway serves now')
-    for (const link of links) print(`  ${link}`)
+    if (shown === undefined && links.length === 0) progress.say('no Gateway serves yet')
+    for (const link of shown ?? []) if (!links.includes(link)) progress.say(`  no longer: ${link}`)
+    for (const link of links) if (!shown?.includes(link)) print(`  ${link}`)
+    shown = links
   }
   const onEvent = (event: StandaloneEvent): void => {
     if (stopping) return

@@ -47,7 +47,7 @@ export function startProxies(context: Context, options: ProxyOptions): Proxies {
   const graceMs = ({ spec }: Pod): number => (spec.terminationGracePeriodSeconds ?? 30) * 1_000
 
   const volumes = volumeContexts(context, options)
-  const start = async (deployment: Workload, key: string): Promise<PodProcess> => {
+  const start = async (deployment: Workload, key: string, listen: string): Promise<PodProcess> => {
     const made = podFrom(deployment)
     const spec = { ...made.spec, nodeName: 'localhost', hostNetwork: true }
     const pod = await client.create<Pod>(resources.pods, { ...made, spec } as Pod)
@@ -56,7 +56,7 @@ export function startProxies(context: Context, options: ProxyOptions): Proxies {
       pod: { ...pod, apiVersion: 'v1', kind: 'Pod' },
       program: 'waypoint',
       logFolder: join(options.stateDir, 'logs', `${pod.metadata.namespace}_${pod.metadata.name}`),
-      prepare: () => prepare(pod, context, options, volumes(pod), hostOf(context, deployment) ?? options.listen),
+      prepare: () => prepare(pod, context, options, volumes(pod), listen),
       warn: options.warn,
       onEnd: () => {
         all.delete(keyOf(pod))
@@ -71,21 +71,25 @@ export function startProxies(context: Context, options: ProxyOptions): Proxies {
   const enqueue = createQueue(context, 'Gateway', async (key) => {
     const deployment = mirrors.deployments.get(...splitKey(key))
     const gateway = deployment && gatewayOf(deployment)
+    // Made a moment later than the Deployment; it says where to listen.
+    const service = mirrors.services.get(...splitKey(key))
+    const listen = service?.spec.loadBalancerIP ?? options.listen
     const wanted =
-      !ending && deployment && !deployment.metadata.deletionTimestamp && deployment.spec.replicas !== 0
+      !ending && service && deployment && !deployment.metadata.deletionTimestamp && deployment.spec.replicas !== 0
         ? gateway
         : undefined
-    const hash = deployment ? templateHash(deployment.spec.template) : ''
+    const hash = deployment ? `${templateHash(deployment.spec.template)} ${listen}` : ''
     const running = current.get(key)
     if (running && (wanted === undefined || running.hash !== hash || running.process.isStopping)) {
       current.delete(key)
       void running.process.stop(graceMs(running.process.pod))
     }
     if (wanted !== undefined && deployment && !current.has(key))
-      current.set(key, { process: await start(deployment, key), hash, gateway: wanted })
+      current.set(key, { process: await start(deployment, key, listen), hash, gateway: wanted })
     if (gateway !== undefined && deployment) await writeStatus(context, deployment, current.get(key)?.process)
   })
-  mirrors.deployments.onChange((now, before) => enqueue(keyOf((now ?? before)!)))
+  for (const mirror of [mirrors.deployments, mirrors.services])
+    mirror.onChange((now, before) => enqueue(keyOf((now ?? before)!)))
   mirrors.pods.onChange((now, before) => {
     const process = all.get(keyOf((now ?? before)!))
     // Somebody deletes it: its successor starts at once.
@@ -113,11 +117,6 @@ export function startProxies(context: Context, options: ProxyOptions): Proxies {
       for (const process of all.values()) process.kill()
     },
   }
-}
-
-/** The address that the Gateway asked for. */
-function hostOf({ mirrors }: Context, { metadata }: Workload): string | undefined {
-  return mirrors.services.get(metadata.namespace, metadata.name)?.spec.loadBalancerIP
 }
 
 function volumeContexts({ client, mirrors }: Context, { stateDir }: ProxyOptions): (pod: Pod) => VolumeContext {
