@@ -213,3 +213,44 @@ describe('smuggling', () => {
     expect(body.toLowerCase()).not.toContain('x-injected')
   })
 })
+
+describe('requests that node lets through', () => {
+  const one = async (bytes: string) => {
+    const port = await portFor(await echo('app'), l7.Protocol.HTTP)
+    return raw(port, bytes, 500)
+  }
+  test.each([
+    ['a fragment', 'GET /admin#x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n'],
+    ['two Hosts', 'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n'],
+    ['a Host with a space', 'GET / HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n'],
+    ['half an address as Host', 'GET / HTTP/1.1\r\nHost: [::\r\nConnection: close\r\n\r\n'],
+    ['half an address as authority', 'GET http://[::1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n'],
+    ['an upgrade without Host', 'GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'],
+  ])('%s is answered with 400', async (_what, bytes) => {
+    expect(await one(bytes)).toMatch(/^HTTP\/1.1 400/)
+    await expect.poll(() => world?.accessLog[0]).toMatchObject({ status: 400, reason: 'bad-request' })
+    expect(world?.accessLog[0]).not.toHaveProperty('tries')
+  })
+
+  test('an HTTP/2 path with a fragment too', async () => {
+    const port = await portFor(await echo('app'), l7.Protocol.HTTP)
+    const session = http2.connect(`http://127.0.0.1:${port}`)
+    open.push({ close: () => session.destroy() })
+    const stream = session.request({ ':path': '/admin#x' })
+    expect(await new Promise((resolve) => stream.on('response', (headers) => resolve(headers[':status'])))).toBe(400)
+  })
+
+  test('an upgrade behind a request that is not answered yet has its turn', async () => {
+    const port = await portFor(
+      await httpBackend((request, response) => setTimeout(() => response.end(`seen ${request.url}`), 100)),
+      l7.Protocol.HTTP,
+    )
+    const answer = await raw(
+      port,
+      'GET /first HTTP/1.1\r\nHost: h\r\n\r\nGET /second HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n',
+      1_000,
+    )
+    expect(answer).toMatch(/seen \/first[\s\S]*HTTP\/1.1 200[\s\S]*seen \/second/)
+    expect(await raw(port, 'GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n')).toMatch(/^HTTP\/1.1 200/)
+  })
+})

@@ -11,6 +11,7 @@ import { type BodySource, bodyFor } from './body-source.ts'
 import type { RequestContext } from './context.ts'
 import { earlyAnswer, faultOf, targetOf } from './filter.ts'
 import { errorReply, type LocalReply, sendLocalReply, statusReply } from './local-reply.ts'
+import { malformed } from './malformed.ts'
 import { sendMirrors } from './mirror.ts'
 import { newRecord, type RequestRecord } from './record.ts'
 import { applyRequestFilters } from './request-headers.ts'
@@ -78,6 +79,11 @@ export class RequestRun implements AttemptHooks {
 
   async #serve(): Promise<void> {
     const { context } = this
+    const problem = malformed(context.request, context.head)
+    if (problem !== undefined) {
+      this.services.refused('bad-request')
+      throw new MeshError('bad-request', problem, { at: 'downstream' })
+    }
     if (context.misdirected) return this.reply(statusReply(421), 'misdirected')
     if (context.listener === undefined)
       throw new MeshError('no-route', `nothing listens for host "${context.head.host}" here`)

@@ -51,6 +51,8 @@ export interface App {
 }
 
 const upgrades = new WeakMap<IncomingMessage, UpgradeRequest>()
+/** The last request's response of an HTTP/1.1 connection. */
+const latest = new WeakMap<Duplex, ServerResponse>()
 
 function connectionFor(request: IncomingRequest): Connection | undefined {
   return connectionOf('stream' in request ? request.stream.session : request.socket)
@@ -126,14 +128,27 @@ export async function createApp(options: AppOptions): Promise<App> {
     if (connectionFor(request as IncomingRequest) === undefined) request.destroy()
     else serve(request, response)
   }
-  const http1 = createHttp1Server({ onRequest, log, limits, refused })
-  http1.on('upgrade', (request, socket, head) => {
+  const onRequest1 = (request: IncomingMessage, response: ServerResponse) => {
+    latest.set(request.socket, response)
+    onRequest(request, response)
+  }
+  const http1 = createHttp1Server({ onRequest: onRequest1, log, limits, refused })
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    // The answer to an earlier request may have ended the connection.
+    if (!socket.writable) return void socket.destroy()
     const response = new http.ServerResponse(request)
     response.assignSocket(socket as import('node:net').Socket)
     socket.on('error', () => socket.destroy())
     response.once('finish', () => socket.end())
     upgrades.set(request, { request, response, socket, head })
     onRequest(request, response)
+  }
+  http1.on('upgrade', (request, socket, head) => {
+    const before = latest.get(socket)
+    // Sent behind a request that is not answered yet: its turn comes when that is.
+    if (before !== undefined && !before.writableFinished && !before.destroyed)
+      before.once('close', () => onUpgrade(request, socket, head))
+    else onUpgrade(request, socket, head)
   })
   const h2 = createHttp2Server({ onRequest: onRequest as never, log, limits, refused })
   return {
