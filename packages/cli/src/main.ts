@@ -117,6 +117,9 @@ program
     portForward(pod, ports, { ...command.optsWithGlobals(), ...options }),
   )
 
+// Whoever reads our output may stop reading: `wishbone status | head`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+
 try {
   await program.parseAsync()
 } catch (cause) {

@@ -1,5 +1,5 @@
 // wishbone status: the mesh in one look: its programs, who is enrolled, gateways and routes that need attention.
-import type { KubeObject } from '@wishbone/runtime/kube'
+import { isStatus, type KubeObject } from '@wishbone/runtime/kube'
 import type { KubeClient } from '../kube/client.ts'
 import { listObjects } from '../kube/objects.ts'
 import { type ClusterOptions, connectCluster, print, printTable } from './context.ts'
@@ -11,12 +11,17 @@ const watched = [
   'grpcroutes',
   'tcproutes',
   'tlsroutes',
+  'udproutes',
   'authorizationpolicies',
   'peerauthentications',
 ] as const
 
 async function listed(client: KubeClient, word: string): Promise<readonly KubeObject[]> {
-  const kind = await client.kindNamed(word).catch(() => undefined)
+  // Only a kind that the cluster does not know has no objects; who cannot be asked has not said so.
+  const kind = await client.kindNamed(word).catch((cause: unknown) => {
+    if (isStatus(cause, 404)) return undefined
+    throw cause
+  })
   return kind ? listObjects(client, kind, undefined) : []
 }
 

@@ -48,7 +48,8 @@ function refusal({ object, place, lineOf }: Loaded, cause: Error): Mistake {
   return {
     place: field && lineOf ? { file: place.file, line: lineOf(field) } : place,
     object: describe(object),
-    message: `${message}${hint}`,
+    // What is there from before stays in force; what is new is not.
+    message: `not applied: ${message}${hint}`,
     refused: identity(object),
   }
 }
