@@ -24,6 +24,7 @@ const lists: Readonly<Record<string, keyof Omit<Snapshot, 'nowUnixMs'>>> = {
   ConfigMap: 'configMaps',
   AuthorizationPolicy: 'authorizationPolicies',
   PeerAuthentication: 'peerAuthentications',
+  RequestAuthentication: 'requestAuthentications',
   FaultInjection: 'faultInjections',
   Deployment: 'deployments',
 }

@@ -42,6 +42,7 @@ export const watchedKinds = {
   // They may be big, and only some of their keys are read.
   configMaps: { ...core('ConfigMap', 'configmaps'), pageSize: 50 },
   authorizationPolicies: of('security.istio.io/v1', 'AuthorizationPolicy', 'authorizationpolicies'),
+  requestAuthentications: of('security.istio.io/v1', 'RequestAuthentication', 'requestauthentications'),
   peerAuthentications: of('security.istio.io/v1', 'PeerAuthentication', 'peerauthentications'),
   faultInjections: of('wishbone.dev/v1alpha1', 'FaultInjection', 'faultinjections'),
   // Only those that stand for Gateways.

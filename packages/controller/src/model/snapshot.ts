@@ -18,6 +18,7 @@ import type {
   PeerAuthentication,
   Pod,
   ReferenceGrant,
+  RequestAuthentication,
   Secret,
   Service,
   ServiceAccount,
@@ -47,6 +48,8 @@ export interface Snapshot {
   readonly configMaps: readonly ConfigMap[]
   readonly authorizationPolicies: readonly AuthorizationPolicy[]
   readonly peerAuthentications: readonly PeerAuthentication[]
+  /** Only to tell their authors that nothing enforces them. */
+  readonly requestAuthentications: readonly RequestAuthentication[]
   readonly faultInjections: readonly FaultInjection[]
   readonly deployments: readonly Deployment[]
   readonly horizontalPodAutoscalers: readonly KubeObject[]
@@ -79,6 +82,7 @@ export const emptySnapshot: Snapshot = {
   configMaps: [],
   authorizationPolicies: [],
   peerAuthentications: [],
+  requestAuthentications: [],
   faultInjections: [],
   deployments: [],
   horizontalPodAutoscalers: [],

@@ -40,6 +40,10 @@ export function statusesOf(world: World, input: StatusInput): readonly StatusOf[
     const missing = verdict.status === 'True' ? unenforced(targets.get(policy) ?? [], input) : undefined
     statuses.push(policyStatus(policy, missing ?? verdict))
   }
+  for (const object of world.snapshot.requestAuthentications) {
+    const verdict = no('UnsupportedValue', unsupportedRequestAuthentication)
+    statuses.push({ ...referenceTo(object), conditions: [condition(object, conditionTypes.waypointAccepted, verdict)] })
+  }
   const broken = new Map(world.problems.map(({ object, message }) => [object, message]))
   for (const policy of world.snapshot.peerAuthentications) {
     const message = broken.get(policy)
@@ -59,6 +63,9 @@ export function statusesOf(world: World, input: StatusInput): readonly StatusOf[
   }
   return statuses
 }
+
+const unsupportedRequestAuthentication =
+  'RequestAuthentication is not supported: no token is checked, and a request has no principal; let the application check it'
 
 function policyStatus(policy: AuthorizationPolicy, verdict: Verdict): StatusOf {
   const type = hasTargetRefs(policy) ? conditionTypes.waypointAccepted : conditionTypes.ztunnelAccepted

@@ -52,6 +52,17 @@ describe('complaintsOf', () => {
       ),
       said: ['listener https: bad certificate (ResolvedRefs: InvalidCertificateRef)'],
     },
+    {
+      name: 'a Gateway whose class is nobody’s',
+      object: {
+        ...route(
+          { conditions: [{ type: 'Accepted', status: 'Unknown', reason: 'Pending' }] },
+          { gatewayClassName: 'x' },
+        ),
+        kind: 'Gateway',
+      },
+      said: ['nothing serves its class x; use wishbone, or wishbone-waypoint for a waypoint'],
+    },
   ])('$name', ({ object, said }) => expect(complaintsOf(object)).toEqual(said))
 })
 

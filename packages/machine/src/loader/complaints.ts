@@ -18,7 +18,7 @@ interface Reference {
 }
 
 interface Watched {
-  readonly spec?: { readonly parentRefs?: readonly Reference[] }
+  readonly spec?: { readonly parentRefs?: readonly Reference[]; readonly gatewayClassName?: string }
   readonly status?: {
     readonly conditions?: readonly Condition[]
     readonly parents?: readonly { readonly conditions?: readonly Condition[]; readonly parentRef?: Reference }[]
@@ -49,6 +49,9 @@ export function complaintsOf(object: KubeObject): readonly string[] {
     ...(status?.parents ?? []).flatMap(({ conditions }) => saidBy(conditions, '')),
     ...(status?.listeners ?? []).flatMap(({ name, conditions }) => saidBy(conditions, `listener ${name}: `)),
   ]
+  // The API's default, which a controller of the class would have replaced.
+  if (object.kind === 'Gateway' && status?.conditions?.every(({ status: known }) => known === 'Unknown'))
+    said.push(`nothing serves its class ${spec?.gatewayClassName}; use wishbone, or wishbone-waypoint for a waypoint`)
   const seen = (status?.parents ?? []).map(({ parentRef }) => parentRef?.name)
   for (const { kind = 'Gateway', namespace = object.metadata.namespace, name } of spec?.parentRefs ?? []) {
     if (seen.includes(name)) continue
