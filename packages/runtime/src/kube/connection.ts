@@ -7,6 +7,9 @@ import http from 'node:http'
 import https from 'node:https'
 import { isIPv6 } from 'node:net'
 
+/** A burst of requests leaves few connections behind. */
+const agentOptions = { keepAlive: true, maxFreeSockets: 4 }
+
 export interface Prepared {
   readonly agent: http.Agent
   readonly headers: Readonly<Record<string, string>>
@@ -37,7 +40,7 @@ export async function loadConnection(
 
 /** A connection over plain HTTP, for tests and proxies such as `kubectl proxy`. */
 export function plainConnection(server: string, token?: string): Connection {
-  const agent = new http.Agent({ keepAlive: true })
+  const agent = new http.Agent(agentOptions)
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
   return { server: new URL(server), prepare: async () => ({ agent, headers }), close: () => agent.destroy() }
 }
@@ -57,8 +60,8 @@ function podConnection(host: string, port: string, folder: string): Connection {
           read !== undefined && read.ca === ca
             ? read.prepared.agent
             : plain
-              ? new http.Agent({ keepAlive: true })
-              : new https.Agent({ keepAlive: true, ca })
+              ? new http.Agent(agentOptions)
+              : new https.Agent({ ...agentOptions, ca })
         read = { atMs: Date.now(), ca, prepared: { agent, headers: { authorization: `Bearer ${token}` } } }
       } catch (cause) {
         if (read === undefined) throw new Error(`cannot read the service account's files in ${folder}`, { cause })
@@ -89,7 +92,7 @@ async function kubeconfigConnection(): Promise<Connection> {
       const key = JSON.stringify(tls)
       if (last === undefined || last.key !== key) {
         last?.agent.destroy()
-        last = { key, agent: new https.Agent({ keepAlive: true, ...tls }) }
+        last = { key, agent: new https.Agent({ ...agentOptions, ...tls }) }
       }
       return { agent: last.agent, headers }
     },
