@@ -166,7 +166,9 @@ test('an edit is in force at once; a mistake is told and changes nothing else', 
   edit('routes.yaml', 'name: orders, port: 80', 'name: pages, port: 80')
   await answers('/orders', '"pages"')
   edit('routes.yaml', 'value: /orders', 'valeu: /orders')
-  await said(/routes\.yaml:\d+: HTTPRoute shop: not applied: unknown field "spec\.rules\[1\]\.matches\[0\]\.path\.valeu"/)
+  await said(
+    /routes\.yaml:\d+: HTTPRoute shop: not applied: unknown field "spec\.rules\[1\]\.matches\[0\]\.path\.valeu"/,
+  )
   expect((await ask('/orders')).headers['x-shop']).toBe('orders')
   edit('routes.yaml', 'valeu: /orders', 'value: /orders')
   edit('routes.yaml', 'name: pages, port: 80', 'name: nothing, port: 80')
