@@ -84,7 +84,7 @@ test('every mistake of a folder is told once, at its line, and harms nothing els
   await using world = await startWorld({ objects, nodes: 1 })
   for (const pattern of [
     /objects\.yaml:10: ConfigMap bad\/good: .*objects\.yaml:5 already/,
-    /objects\.yaml:20: Service bad\/typed: spec\.ports\[0\]\.port.*integer/,
+    /objects\.yaml:20: Service bad\/typed: not applied: spec\.ports\[0\]\.port.*integer/,
     /objects\.yaml:22: HTTPRout bad\/kind: .*did you mean HTTPRoute\?/,
     /objects\.yaml:30: HTTPRoute bad\/field: not applied: unknown field "spec\.parentRef"/,
     /objects\.yaml:32: HTTPRoute bad\/nowhere: nothing serves its parent Gateway bad\/nobody/,

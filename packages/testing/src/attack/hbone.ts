@@ -156,7 +156,7 @@ const attacks: Readonly<Record<string, () => Promise<Seen>>> = {
     }
     await new Promise((resolve) => setTimeout(resolve, 300))
     wire.resume()
-    return wire.until(() => false, 1_000)
+    return wire.until(() => false, 10_000)
   },
   get: async () => (await started()).send(frame(1, 0x5, 1, block(get))).until(answered(1)),
   noAuthority: async () => (await started()).send(frame(1, 0x5, 1, block({ ':method': 'CONNECT' }))).until(answered(1)),
