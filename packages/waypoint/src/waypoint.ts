@@ -168,12 +168,13 @@ export class Waypoint {
     })
     const tcpMetrics = createTcpMetrics(metrics, reporter, log.child({ scope: 'access' }))
     const passthrough = new Passthrough({ endpoints, dial, authorizer, random, metrics: tcpMetrics, log })
-    const accept = createAcceptor({ app, passthrough, log })
+    const accept = createAcceptor({ app, passthrough, log, clientFirstMs: limits.headersTimeoutMs })
     const { portOffset = 0 } = options
     const bindPort = options.bindPort ?? ((port: number) => openPort(port, portOffset))
     const gateway = new Gateway({
       table,
       accept,
+      authorizer,
       maxConnections: limits.maxConnections,
       refused,
       front: options.front ?? { trustedHops: 0, proxyProtocol: () => false },

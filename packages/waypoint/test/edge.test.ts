@@ -107,6 +107,14 @@ describe('HTTP/1.1', () => {
     await served()
   })
 
+  test.each(['', 'PRI * HTTP/2.0\r\n'])('a client that says "%s" and no more', async (bytes) => {
+    const { socket, closed } = connect()
+    if (bytes !== '') socket.write(bytes)
+    const started = Date.now()
+    await closed
+    expect(Date.now() - started).toBeLessThan(4_000)
+  })
+
   test('idle connections end', async () => {
     const { socket, closed, received } = connect()
     socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n')
@@ -236,6 +244,17 @@ describe('HTTP/2', () => {
     const bomb = Buffer.concat([requestBlock, entry, Buffer.alloc(12_000, 0xbe)])
     await flood((round) => frame(1, 5, 1 + 2 * round, bomb), 50)
     expect(world.accessLog.some(({ request_bytes: bytes }) => Number(bytes) > 0)).toBe(false)
+  })
+
+  test('a client that hangs up holds no place', async () => {
+    for (let round = 0; round < 60; round++) {
+      const { socket, closed, received } = connect()
+      socket.write(Buffer.concat([preface, frame(4, 0, 0), frame(1, 5, 1, requestBlock)]))
+      await expect.poll(received).toContain('app')
+      socket.end()
+      await closed
+    }
+    expect(await refusals('too-many-connections')).toBe(0)
   })
 
   test('more streams than allowed are refused, and the allowed ones served', async () => {

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import tls from 'node:tls'
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import { parseIp } from '@wishbone/core/ip'
-import { l7 } from '@wishbone/proto'
+import { l7, security } from '@wishbone/proto'
 import { issueLeaf, selfSignedRoot } from '@wishbone/runtime/certificates'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hostname, startWorld, to, type World } from './harness.ts'
@@ -32,11 +32,18 @@ type Tls = MessageInitShape<typeof l7.TlsTerminationSchema>
 
 function listener(
   name: string,
-  at: { hostname?: string; port: number; protocol: l7.Protocol; tls?: Tls },
+  at: { hostname?: string; port: number; protocol: l7.Protocol; tls?: Tls; policies?: string[] },
 ): readonly [string, l7.Listener] {
   const bound = { case: 'gateway' as const, value: { port: at.port, hostname: at.hostname ?? '' } }
   const backendClientCertificate = 'shop/client'
-  const init = { name, protocol: at.protocol, bound, backendClientCertificate, ...(at.tls ? { tls: at.tls } : {}) }
+  const init = {
+    name,
+    protocol: at.protocol,
+    bound,
+    policies: at.policies ?? [],
+    backendClientCertificate,
+    ...(at.tls ? { tls: at.tls } : {}),
+  }
   return [name, create(l7.ListenerSchema, init)]
 }
 
@@ -238,5 +245,21 @@ describe('UDPRoute', () => {
       answers[answer] = (answers[answer] ?? 0) + 1
     }
     expect(answers).toEqual({ 'a:ping': 30, 'b:ping': 10 })
+    // A policy of the listener is one for datagrams, too; one that has not arrived lets nobody in.
+    world.store.apply('listeners', [listener('udp', { port: 5300, protocol: UDP, policies: ['shop/guard'] })], [])
+    await world.waypoint.settled()
+    expect(await askUdp('ping')).toBeUndefined()
+    const guard = (address: string) =>
+      create(security.AuthorizationSchema, {
+        name: 'guard',
+        namespace: 'shop',
+        scope: security.Scope.WORKLOAD_SELECTOR,
+        action: security.Action.DENY,
+        rules: [{ clauses: [{ matches: [{ sourceIps: [{ address: parseIp(address)!, length: 32 }] }] }] }],
+      })
+    world.state.applyAuthorizations({ authorizations: [['shop/guard', guard('127.0.0.1')]], removed: [] })
+    expect(await askUdp('ping')).toBeUndefined()
+    world.state.applyAuthorizations({ authorizations: [['shop/guard', guard('10.0.0.1')]], removed: [] })
+    expect(await askUdp('ping')).toMatch(/ping/)
   })
 })

@@ -16,12 +16,14 @@ const receiveBufferBytes = 4 << 20
 export interface UdpMetrics {
   datagram(direction: 'received' | 'sent', bytes: number): void
   flow(change: 'opened' | 'closed'): void
-  dropped(reason: 'no-route' | 'no-endpoint' | 'too-many-flows' | 'unreachable'): void
+  dropped(reason: 'denied' | 'no-route' | 'no-endpoint' | 'too-many-flows' | 'unreachable'): void
 }
 
 export interface UdpPortOptions {
   /** The port's current configuration; undefined: the port is being closed. */
   readonly table: () => UdpPortTable | undefined
+  /** Whether the listener's policies let this client in; asked when a flow begins, and again while it lives. */
+  readonly allows: (address: string, port: number) => boolean
   readonly metrics: UdpMetrics
   readonly random: () => number
   readonly now: () => number
@@ -30,6 +32,9 @@ export interface UdpPortOptions {
 
 interface Flow {
   readonly upstream: dgram.Socket
+  /** The client. */
+  readonly address: string
+  readonly port: number
   /** The endpoint, as it is compared with the configuration's. */
   readonly endpoint: string
   lastUsedMs: number
@@ -94,7 +99,8 @@ export class UdpPort {
   }
 
   #begin(key: string, address: string, port: number): Flow | undefined {
-    const { table, metrics, random, now, log } = this.#options
+    const { table, allows, metrics, random, now, log } = this.#options
+    if (!allows(address, port)) return void metrics.dropped('denied')
     const rule = table()?.rule
     if (rule === undefined || rule === null) return void metrics.dropped('no-route')
     const endpoint = chooseEndpoint(rule, random)
@@ -104,7 +110,7 @@ export class UdpPort {
       return undefined
     }
     const upstream = dgram.createSocket(isIPv6(endpoint.host) ? 'udp6' : 'udp4')
-    const flow: Flow = { upstream, endpoint: nameOf(endpoint), lastUsedMs: now(), waiting: [] }
+    const flow: Flow = { upstream, address, port, endpoint: nameOf(endpoint), lastUsedMs: now(), waiting: [] }
     this.#flows.set(key, flow)
     metrics.flow('opened')
     // An endpoint that is not there answers with ICMP; the next datagram of the client begins a new flow.
@@ -126,14 +132,15 @@ export class UdpPort {
     return flow
   }
 
-  /** Ends flows that are idle, and those whose endpoint the configuration no longer has. */
+  /** Ends flows that are idle, and those that the configuration or a policy no longer has a place for. */
   #sweep(): void {
-    const { table, now } = this.#options
+    const { table, allows, now } = this.#options
     const rule = table()?.rule
     const endpoints = new Set(rule?.backends.flatMap((backend) => backend.endpoints.map(nameOf)))
     const before = now() - idleMs
     for (const [key, flow] of this.#flows)
-      if (flow.lastUsedMs < before || !endpoints.has(flow.endpoint)) this.#end(key, flow)
+      if (flow.lastUsedMs < before || !endpoints.has(flow.endpoint) || !allows(flow.address, flow.port))
+        this.#end(key, flow)
   }
 
   #end(key: string, { upstream }: Flow): void {

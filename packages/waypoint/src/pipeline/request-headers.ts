@@ -1,5 +1,5 @@
 // The headers that a backend sees: the client's, without those of the connection, with what a proxy adds.
-import { appendHeader, applyHeaderModifier, type HeaderList, setHeader } from '@wishbone/core/filters'
+import { appendHeader, applyHeaderModifier, type HeaderList, removeHeader, setHeader } from '@wishbone/core/filters'
 import type { Filters } from '../compile/index.ts'
 import type { Connection } from '../server/connection.ts'
 import { forwardableHeaders, type Head } from './head.ts'
@@ -12,6 +12,8 @@ export function upstreamHeaders(head: Head, connection: Connection): HeaderList 
   // In front of a waypoint stands a client or gateway of the mesh, whose word counts; in front of a gateway, anyone.
   if (head.header('x-forwarded-proto') === undefined) headers.push('x-forwarded-proto', scheme)
   else if (destination.kind === 'gateway' && trustedHops === 0) setHeader(headers, 'x-forwarded-proto', scheme)
+  // Only a proxy that is trusted may say whose certificate it saw.
+  if (destination.kind === 'gateway' && trustedHops === 0) removeHeader(headers, 'x-forwarded-client-cert')
   // RFC 7239, for those who use it; an element of ours tells apart what was there before.
   if (head.header('forwarded') !== undefined) appendHeader(headers, 'forwarded', forwardedElement(clientIp, scheme))
   return headers

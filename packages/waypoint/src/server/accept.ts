@@ -10,13 +10,13 @@ import { type SniffResult, sniff } from './sniff.ts'
 
 /** A client of a protocol that is not known has this long to speak before the server is asked to. */
 const serverFirstMs = 100
-/** A client that is known to speak first has this long for its first bytes. */
-const clientFirstMs = 75_000
 
 export interface AcceptOptions {
   readonly app: App
   readonly passthrough: Passthrough
   readonly log: Logger
+  /** For a client that is known to speak first. */
+  readonly clientFirstMs: number
 }
 
 /** `serverName`: the SNI of a TLS handshake that was seen; undefined: the client may still send one. */
@@ -28,7 +28,7 @@ export type Acceptor = (
 ) => void
 
 /** The acceptor owns the stream from the call on; it never throws. */
-export function createAcceptor({ app, passthrough, log }: AcceptOptions): Acceptor {
+export function createAcceptor({ app, passthrough, log, clientFirstMs }: AcceptOptions): Acceptor {
   const serve = (stream: Duplex, connection: Connection, listener: ListenerTable, sniffed: SniffResult) => {
     switch (sniffed) {
       case 'http1':

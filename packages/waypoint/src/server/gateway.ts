@@ -1,9 +1,10 @@
 // A gateway's ports: they come and go with the configuration. Connections that are open stay when a port goes.
 import net from 'node:net'
 import { canonicalIp, formatIp, parseIp } from '@wishbone/core/ip'
-import type { Logger } from '@wishbone/runtime/log'
+import { type Logger, Repeats } from '@wishbone/runtime/log'
 import type { ListenerTable, RouteTable } from '../compile/index.ts'
 import { UdpPort, type UdpPortOptions } from '../l4/udp-port.ts'
+import type { Authorizer } from '../pipeline/authorize.ts'
 import type { Acceptor } from './accept.ts'
 import type { Certificates } from './certificates.ts'
 import type { Connection } from './connection.ts'
@@ -27,6 +28,7 @@ export interface GatewayOptions {
   readonly refused: CountRefusal
   readonly front: Front
   readonly udp: Pick<UdpPortOptions, 'metrics' | 'random' | 'now'>
+  readonly authorizer: Pick<Authorizer, 'forListener'>
   readonly table: () => RouteTable
   readonly accept: Acceptor
   readonly certificates: Certificates
@@ -46,6 +48,7 @@ export class Gateway {
   readonly #failed = new Map<number | string, string>()
   #closed = false
   #arrivals = 0
+  readonly #repeats = new Repeats()
   #lastArrivalMs = 0
 
   constructor(options: GatewayOptions) {
@@ -148,7 +151,12 @@ export class Gateway {
 
   async #openUdp(port: number): Promise<void> {
     const { table, host, bindPort, udp, log } = this.#options
-    const options = { ...udp, log, table: () => table().udpPorts.get(port) }
+    const options = {
+      ...udp,
+      log,
+      table: () => table().udpPorts.get(port),
+      allows: (address: string, from: number) => this.#allowsDatagrams(port, address, from),
+    }
     try {
       this.#udpPorts.set(port, await UdpPort.open(host, bindPort(port), options))
       this.#failed.delete(udpName(port))
@@ -160,12 +168,56 @@ export class Gateway {
     }
   }
 
+  #allowsDatagrams(port: number, address: string, clientPort: number): boolean {
+    const { table, authorizer, log } = this.#options
+    const { listeners, udpPorts } = table()
+    const listener = listeners.get(udpPorts.get(port)?.listener ?? '')
+    if (listener === undefined) return false
+    const bytes = canonicalIp(parseIp(address) ?? noAddress)
+    const connection: Connection = {
+      destination: { kind: 'gateway', port, sni: undefined },
+      scheme: 'http',
+      port,
+      portOffset: 0,
+      trustedHops: 0,
+      clientIp: formatIp(bytes),
+      clientPort,
+      clientIpBytes: bytes,
+      destinationIp: noAddress,
+      peer: undefined,
+      baggage: {},
+      sourceLabels: undefined,
+    }
+    try {
+      authorizer.forListener(listener, connection, undefined)
+      return true
+    } catch (cause) {
+      this.#repeats.write(`udp ${port} ${address}`, (left) =>
+        log.info('datagrams are dropped', {
+          port: udpName(port),
+          client: address,
+          error: (cause as Error).message,
+          ...left,
+        }),
+      )
+      return false
+    }
+  }
+
   #onConnection(port: number, socket: net.Socket): void {
     this.#arrivals++
     this.#lastArrivalMs = performance.now()
     const { maxConnections, refused } = this.#options
     if (this.#sockets.size >= maxConnections) {
       refused('too-many-connections')
+      this.#repeats.write('too many connections', (left) =>
+        this.#options.log.warn('a connection is reset: too many are open', {
+          limit: maxConnections,
+          client: socket.remoteAddress,
+          hint: 'MAX_CONNECTIONS raises the limit',
+          ...left,
+        }),
+      )
       // With a reset: a client that waits for an orderly end would hold what is scarce.
       socket.resetAndDestroy()
       return

@@ -140,6 +140,8 @@ export function createHttp2Server({
     if (connection !== undefined) bindConnection(session as unknown as Duplex, connection)
     session.setTimeout(limits.idleTimeoutMs * 4, () => session.close())
     session.once('close', () => sessions.delete(session))
+    // Sockets are half-open so that clients may end their requests first; a session without requests has nothing to wait for.
+    streamOf(session)?.once('end', () => session.close())
     session.on('error', (error: Error & { code?: string }) => {
       if (error.code !== 'ECONNRESET') refused('http2-error')
       log.info('a connection is closed: HTTP/2 error', {
