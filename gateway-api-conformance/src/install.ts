@@ -143,6 +143,10 @@ interface PodWithStatus extends KubeObject {
 /** The images that the programs in `namespace` run, each once, as the nodes' runtimes name them. */
 export async function runningImages(client: KubeClient, namespace: string): Promise<readonly string[]> {
   const pods = (await listObjects(client, await client.kindNamed('pods'), namespace)) as readonly PodWithStatus[]
-  const statuses = pods.flatMap(({ status }) => status?.containerStatuses ?? [])
+  // What is about to go is not what is tested.
+  const staying = pods.filter(
+    ({ metadata }) => (metadata as { deletionTimestamp?: string }).deletionTimestamp === undefined,
+  )
+  const statuses = staying.flatMap(({ status }) => status?.containerStatuses ?? [])
   return [...new Set(statuses.map(({ image, imageID }) => `${image} ${imageID}`))].sort()
 }

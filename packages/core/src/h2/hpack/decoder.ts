@@ -98,8 +98,9 @@ export class HpackDecoder {
     let value = this.#byte() & limit
     if (value < limit) return value
     for (let shift = 0; ; shift += 7) {
+      // One more group of bits would not fit: shifted out of 32 bits it could be negative, and a length lead backwards.
+      if (shift > 21) throw compressionError('an integer that is too large')
       const byte = this.#byte()
-      if (shift > 21 && byte > 0x7f) throw compressionError('an integer that is too large')
       value += (byte & 0x7f) << shift
       if (byte < 0x80) return value
     }

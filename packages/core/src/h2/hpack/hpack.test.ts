@@ -162,6 +162,14 @@ describe('decoder', () => {
     expect(decoder.decode(bytes('82'))).toEqual([[':method', 'GET']])
   })
 
+  test.each(['94407fcfbebebe7fb37f517f08f83f37', '007fffffffff7f', '007fffffffff0f', '3fffffffff7f', 'ffffffffff0f'])(
+    'an integer that does not fit is refused: %s',
+    (block) => {
+      const decoder = new HpackDecoder({ maxTableSize: 128, maxHeaderListSize: 500 })
+      expect(() => decoder.decode(Uint8Array.fromHex(block))).toThrow('an integer that is too large')
+    },
+  )
+
   test('random blocks throw nothing but H2Error, and the table stays within its size', () => {
     const noise = fc.oneof(
       fc.uint8Array({ maxLength: 60 }),
