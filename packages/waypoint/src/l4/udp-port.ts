@@ -74,10 +74,6 @@ export class UdpPort {
     return this.#socket.address().port
   }
 
-  get flows(): number {
-    return this.#flows.size
-  }
-
   close(): void {
     clearInterval(this.#sweeper)
     for (const [key, flow] of this.#flows) this.#end(key, flow)

@@ -18,11 +18,14 @@ export function subscriptions(store: ResourceStore, state: MeshState): readonly 
     ),
     wildcard(typeUrls.requestPolicy, l7.RequestPolicySchema, (resources, removed) => {
       // The Authorization of the name stays in force for one that can't be judged.
-      const problems = resources.map(({ value }) => validateRequestPolicy(value))
-      const sound = resources.filter((_, index) => problems[index] === undefined)
-      const refused = resources.filter((_, index) => problems[index] !== undefined)
-      store.apply('requestPolicies', pairs(sound), [...removed, ...refused.map(({ name }) => name)])
-      return refused.map(({ name, value }) => ({ name, reason: validateRequestPolicy(value) ?? '' }))
+      const refused = resources.flatMap(({ name, value }) => {
+        const reason = validateRequestPolicy(value)
+        return reason === undefined ? [] : [{ name, reason }]
+      })
+      const unsound = new Set(refused.map(({ name }) => name))
+      const sound = resources.filter(({ name }) => !unsound.has(name))
+      store.apply('requestPolicies', pairs(sound), [...removed, ...unsound])
+      return refused
     }),
     wildcard(typeUrls.address, workload.AddressSchema, (resources, removed) =>
       state.apply({ addresses: pairs(resources), removed }),

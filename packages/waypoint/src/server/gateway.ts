@@ -1,6 +1,6 @@
 // A gateway's ports: they come and go with the configuration. Connections that are open stay when a port goes.
 import net from 'node:net'
-import { canonicalIp, formatIp, parseIp } from '@wishbone/core/ip'
+import { canonicalIp, formatIp, type IpBytes, parseIp } from '@wishbone/core/ip'
 import { type Logger, Repeats } from '@wishbone/runtime/log'
 import type { ListenerTable, RouteTable } from '../compile/index.ts'
 import { UdpPort, type UdpPortOptions } from '../l4/udp-port.ts'
@@ -173,21 +173,14 @@ export class Gateway {
     const { listeners, udpPorts } = table()
     const listener = listeners.get(udpPorts.get(port)?.listener ?? '')
     if (listener === undefined) return false
-    const bytes = canonicalIp(parseIp(address) ?? noAddress)
-    const connection: Connection = {
+    // The port is open on every address; which of them a datagram was sent to is not known.
+    const connection = connectionFrom({ ip: canonicalIp(parseIp(address) ?? noAddress), port: clientPort }, noAddress, {
       destination: { kind: 'gateway', port, sni: undefined },
       scheme: 'http',
       port,
       portOffset: 0,
       trustedHops: 0,
-      clientIp: formatIp(bytes),
-      clientPort,
-      clientIpBytes: bytes,
-      destinationIp: noAddress,
-      peer: undefined,
-      baggage: {},
-      sourceLabels: undefined,
-    }
+    })
     try {
       authorizer.forListener(listener, connection, undefined)
       return true
@@ -253,7 +246,7 @@ export class Gateway {
     const { trustedHops } = this.#options.front
     const { portOffset } = this.#options
     const connectionTo = (sni: string | undefined, scheme: 'http' | 'https') =>
-      connectionFrom(socket, client, {
+      connectionFrom(client ?? peerOf(socket), canonicalIp(parseIp(socket.localAddress ?? '') ?? noAddress), {
         destination: { kind: 'gateway', port, sni },
         scheme,
         port,
@@ -280,19 +273,23 @@ function udpName(port: number): string {
 const noAddress = new Uint8Array(4)
 
 function connectionFrom(
-  socket: net.Socket,
-  client: ProxyAddress | undefined,
+  client: ProxyAddress,
+  destinationIp: IpBytes,
   facts: Pick<Connection, 'destination' | 'scheme' | 'port' | 'portOffset' | 'trustedHops'>,
 ): Connection {
-  const bytes = client?.ip ?? canonicalIp(parseIp(socket.remoteAddress ?? '') ?? noAddress)
   return {
     ...facts,
-    clientIp: formatIp(bytes),
-    clientPort: client?.port ?? socket.remotePort ?? 0,
-    clientIpBytes: bytes,
-    destinationIp: canonicalIp(parseIp(socket.localAddress ?? '') ?? noAddress),
+    clientIp: formatIp(client.ip),
+    clientPort: client.port,
+    clientIpBytes: client.ip,
+    destinationIp,
     peer: undefined,
     baggage: {},
     sourceLabels: undefined,
   }
+}
+
+/** The other end of the connection itself. */
+function peerOf(socket: net.Socket): ProxyAddress {
+  return { ip: canonicalIp(parseIp(socket.remoteAddress ?? '') ?? noAddress), port: socket.remotePort ?? 0 }
 }
