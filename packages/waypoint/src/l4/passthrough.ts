@@ -10,9 +10,8 @@ import type { Target } from '../forward/target.ts'
 import type { Authorizer } from '../pipeline/authorize.ts'
 import { chooseBackend } from '../pipeline/weights.ts'
 import type { TcpMetrics } from '../report/tcp.ts'
-import { serverNameOf } from '../server/classify.ts'
+import { readClientHello, serverNameOf } from '../server/client-hello.ts'
 import { type Connection, sourceNamespace } from '../server/connection.ts'
-import { peek } from '../server/peek.ts'
 import { type Join, joinStreams } from './join.ts'
 
 const maxTries = 3
@@ -71,7 +70,7 @@ export class Passthrough {
   ): Promise<void> {
     const { authorizer, random } = this.#options
     authorizer.forListener(listener, connection, undefined)
-    const sni = serverName ?? serverNameOf(await peek(stream, clientHelloMs))
+    const sni = serverName ?? serverNameOf(await readClientHello(stream, clientHelloMs))
     const rule = matchTcp(listener, sni, sourceNamespace(connection))
     if (rule === undefined) throw new MeshError('no-route', `no route of ${listener.name} takes server name "${sni}"`)
     const backends: readonly Backend[] = rule === null ? (listener.itself?.backends ?? []) : rule.backends

@@ -5,8 +5,9 @@ import type { Logger } from '@wishbone/runtime/log'
 import { isTcpOnly, type ListenerTable } from '../compile/index.ts'
 import type { Passthrough } from '../l4/passthrough.ts'
 import type { App } from './app.ts'
+import { classify, type Sniffed } from './classify.ts'
 import { bindConnection, type Connection, sourceNamespace } from './connection.ts'
-import { type SniffResult, sniff } from './sniff.ts'
+import { readFirstBytes } from './first-bytes.ts'
 
 /** A client of a protocol that is not known has this long to speak before the server is asked to. */
 const serverFirstMs = 100
@@ -59,7 +60,7 @@ export function createAcceptor({ app, passthrough, log, clientFirstMs }: AcceptO
     if (protocol === 'tcp' || isTcpOnly(listener, namespace))
       return passthrough.carry(stream, connection, listener, serverName ?? '')
     const speaksFirst = protocol === 'http' || protocol === 'http2' || listener.bound.kind === 'gateway'
-    sniff(stream, { timeoutMs: speaksFirst ? clientFirstMs : serverFirstMs }).then(
+    sniff(stream, speaksFirst ? clientFirstMs : serverFirstMs).then(
       (sniffed) => serve(stream, connection, listener, sniffed),
       (cause: unknown) => {
         log.warn('a connection could not be looked at', { error: MeshError.from(cause).describe() })
@@ -67,4 +68,18 @@ export function createAcceptor({ app, passthrough, log, clientFirstMs }: AcceptO
       },
     )
   }
+}
+
+/** What the client speaks; the bytes stay in the stream. */
+type SniffResult = Sniffed | 'silent' | 'closed'
+
+async function sniff(stream: Duplex, timeoutMs: number): Promise<SniffResult> {
+  const first = await readFirstBytes(stream, timeoutMs, (bytes) => {
+    const value = classify(bytes)
+    return value === 'undecided' ? 'more' : { value, taken: 0 }
+  })
+  if (stream.destroyed) return 'closed'
+  if (first.kind === 'decided') return first.value
+  if (first.bytes.length > 0) return 'other'
+  return first.kind === 'silent' ? 'silent' : 'closed'
 }

@@ -1,4 +1,4 @@
-// The first bytes of a connection, and the server name in a TLS ClientHello. Pure parsing of hostile input.
+// Tells HTTP/1.1, HTTP/2, TLS and anything else apart by the first bytes of a connection. Pure parsing of hostile input.
 
 export type Sniffed = 'http1' | 'http2' | 'tls' | 'other'
 
@@ -33,36 +33,4 @@ function classifyHttp1(bytes: Buffer): Sniffed | 'undecided' {
 
 function isMethodCharacter(byte: number): boolean {
   return (byte >= 0x41 && byte <= 0x5a) || byte === 0x2d || byte === 0x5f
-}
-
-/** The SNI of a ClientHello in lower case; "" if it has none or is cut off or malformed. */
-export function serverNameOf(bytes: Buffer): string {
-  try {
-    return readServerName(bytes)
-  } catch {
-    return ''
-  }
-}
-
-function readServerName(bytes: Buffer): string {
-  // Record header (5), handshake header (4), version (2), random (32).
-  if (bytes[0] !== 0x16 || bytes[5] !== 0x01) return ''
-  let at = 43
-  at += 1 + bytes.readUInt8(at)
-  at += 2 + bytes.readUInt16BE(at)
-  at += 1 + bytes.readUInt8(at)
-  const end = Math.min(bytes.length, at + 2 + bytes.readUInt16BE(at))
-  at += 2
-  while (at + 4 <= end) {
-    const type = bytes.readUInt16BE(at)
-    const length = bytes.readUInt16BE(at + 2)
-    at += 4
-    if (type === 0) {
-      const nameLength = bytes.readUInt16BE(at + 3)
-      if (bytes[at + 2] !== 0 || at + 5 + nameLength > bytes.length) return ''
-      return bytes.toString('latin1', at + 5, at + 5 + nameLength).toLowerCase()
-    }
-    at += length
-  }
-  return ''
 }

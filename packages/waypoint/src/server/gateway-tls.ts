@@ -6,9 +6,8 @@ import type { Logger } from '@wishbone/runtime/log'
 import { chainError } from '@wishbone/runtime/tls'
 import { type ListenerTable, type PortTable, selectListener } from '../compile/index.ts'
 import type { Certificates } from './certificates.ts'
-import { serverNameOf } from './classify.ts'
+import { readClientHello, serverNameOf } from './client-hello.ts'
 import type { CountRefusal } from './limits.ts'
-import { peek } from './peek.ts'
 
 const handshakeMs = 10_000
 
@@ -36,7 +35,7 @@ export function acceptGatewayTls(
     log.info('a connection is closed: TLS', { reason, client: socket.remoteAddress, port: table.port, ...fields })
     socket.destroy()
   }
-  void peek(socket, handshakeMs).then((hello) => {
+  void readClientHello(socket, handshakeMs).then((hello) => {
     if (hello.length === 0) return void socket.destroy()
     if (hello[0] !== 0x16) return refuse('the client does not speak TLS')
     const serverName = serverNameOf(hello)

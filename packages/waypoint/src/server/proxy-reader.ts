@@ -1,36 +1,21 @@
 // Takes the PROXY protocol header off the beginning of a connection; what follows it stays in the stream.
 import type { Duplex } from 'node:stream'
-import { type ProxyAddress, parseProxyHeader } from './proxy-protocol.ts'
+import { type Decision, readFirstBytes } from './first-bytes.ts'
+import { type ProxyAddress, type ProxyHeader, parseProxyHeader } from './proxy-protocol.ts'
 
 const headerMs = 5_000
 
 /** Undefined: the load balancer speaks for itself. Rejects when there is no header, or not in time. */
-export function readProxyHeader(stream: Duplex): Promise<ProxyAddress | undefined> {
-  const { promise, resolve, reject } = Promise.withResolvers<ProxyAddress | undefined>()
-  let seen: Buffer = Buffer.alloc(0)
-  const finish = (then: () => void) => {
-    clearTimeout(timer)
-    stream.off('readable', onReadable)
-    stream.off('end', onEnd)
-    stream.off('close', onEnd)
-    then()
-  }
-  const onReadable = () => {
-    const chunk: Buffer | null = stream.read()
-    if (chunk === null) return
-    seen = Buffer.concat([seen, chunk])
-    const header = parseProxyHeader(seen)
-    if (header.kind === 'invalid') finish(() => reject(new Error(header.reason)))
-    else if (header.kind === 'header')
-      finish(() => {
-        if (seen.length > header.length) stream.unshift(seen.subarray(header.length))
-        resolve(header.client)
-      })
-  }
-  const onEnd = () => finish(() => reject(new Error('the connection ended in its header')))
-  const timer = setTimeout(() => finish(() => reject(new Error('its header took too long'))), headerMs)
-  stream.on('readable', onReadable)
-  stream.once('end', onEnd)
-  stream.once('close', onEnd)
-  return promise
+export async function readProxyHeader(stream: Duplex): Promise<ProxyAddress | undefined> {
+  const first = await readFirstBytes(stream, headerMs, decide)
+  if (first.kind !== 'decided')
+    throw new Error(first.kind === 'silent' ? 'its header took too long' : 'the connection ended in its header')
+  if (first.value.kind === 'invalid') throw new Error(first.value.reason)
+  return first.value.client
+}
+
+function decide(bytes: Buffer): Decision<Exclude<ProxyHeader, { kind: 'incomplete' }>> {
+  const value = parseProxyHeader(bytes)
+  if (value.kind === 'incomplete') return 'more'
+  return { value, taken: value.kind === 'header' ? value.length : 0 }
 }
