@@ -88,6 +88,9 @@ const steps: readonly Step[] = [
       command(bin('depcruise'), [
         'packages',
         'examples',
+        'tools',
+        'bench',
+        'gateway-api-conformance',
         '--config',
         '.dependency-cruiser.cjs',
         '--output-type',

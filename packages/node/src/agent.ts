@@ -5,10 +5,11 @@ import type { ZdsPeer } from '@wishbone/runtime/zds'
 import { annotations, decideEnrolment, type Enrolment, type EnrolmentSettings, labels } from './enrolment/decide.ts'
 import { foreignChain } from './enrolment/foreign.ts'
 import { ipsOf, type Namespace, nameOf, type Pod } from './kinds.ts'
+import type { PodIdentity } from './pods/identity.ts'
 import type { PodNamespaces } from './pods/namespaces.ts'
 import type { PodStore } from './pods/store.ts'
 import type { WorkerTools } from './pods/tools.ts'
-import { type PodIdentity, PodWorker } from './pods/worker.ts'
+import { PodWorker } from './pods/worker.ts'
 
 export interface AgentOptions {
   readonly settings: EnrolmentSettings

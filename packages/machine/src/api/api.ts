@@ -14,30 +14,12 @@ import {
   randomSuffix,
   timestamp,
 } from './object.ts'
+import type { DeleteOptions, PatchKind, WriteOptions } from './options.ts'
 import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from './patch.ts'
 import { apiVersionOf, type Resource, ResourceTable } from './resources.ts'
 import { asObject, atVersion, changesSpec, checkName, dropNulls, keptMetadata, reportUnknown } from './rules.ts'
 import { applyDefaults, prune, validate, validatePart } from './schema.ts'
 import { Store, type StoreListener } from './store.ts'
-
-export interface WriteOptions {
-  readonly fieldManager?: string
-  readonly fieldValidation?: 'Strict' | 'Warn' | 'Ignore'
-  readonly dryRun?: boolean
-  readonly force?: boolean
-  readonly subresource?: string
-  /** Receives warnings for the client. */
-  readonly warn?: (message: string) => void
-}
-
-export interface DeleteOptions {
-  readonly gracePeriodSeconds?: number
-  readonly propagationPolicy?: string
-  readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string }
-  readonly dryRun?: boolean
-}
-
-export type PatchKind = 'json' | 'merge' | 'strategic' | 'apply'
 
 /** Rules of one kind. `object` may be changed in place; `before` is undefined on creation. */
 export type Admission = (object: JsonMap, before: KubeObject | undefined, options: WriteOptions) => void

@@ -1,7 +1,7 @@
 // Rules that hold for objects of every kind: versions, names, metadata that clients can not set, unknown fields.
-import type { WriteOptions } from './api.ts'
 import { badRequest, invalid, type StatusCause } from './errors.ts'
 import { equalJson, isMap, type JsonMap, type KubeObject, type ObjectMeta } from './object.ts'
+import type { WriteOptions } from './options.ts'
 import { apiVersionOf, type Resource } from './resources.ts'
 
 /** The object as a version of its kind shows it. */

@@ -1,7 +1,8 @@
 // Subresources that are neither the object's status nor a stream: scale, eviction, binding, finalize.
-import type { Api, PatchKind, WriteOptions } from './api.ts'
+import type { Api } from './api.ts'
 import { badRequest, noSuchPath } from './errors.ts'
 import { fields, isMap, type JsonMap, type KubeObject, mapAt } from './object.ts'
+import type { PatchKind, WriteOptions } from './options.ts'
 import { applyJsonPatch, applyMergePatch } from './patch.ts'
 import type { Resource } from './resources.ts'
 import { atVersion } from './rules.ts'

@@ -2,7 +2,7 @@
 import http from 'node:http'
 import { type KubeClient, resourcePath } from '@wishbone/runtime/kube'
 import { ipsOf, type Pod, podKind } from '../kinds.ts'
-import type { PodIdentity } from './worker.ts'
+import type { PodIdentity } from './identity.ts'
 
 const port = 8080
 const selector = 'app=wishbone-controller'

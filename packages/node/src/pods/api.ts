@@ -3,7 +3,7 @@ import { isStatus, type KubeClient, resourcePath } from '@wishbone/runtime/kube'
 import type { Logger } from '@wishbone/runtime/log'
 import { annotations } from '../enrolment/decide.ts'
 import { eventKind, type Namespace, namespaceKind, type Pod, podKind } from '../kinds.ts'
-import type { PodIdentity } from './worker.ts'
+import type { PodIdentity } from './identity.ts'
 
 /** Lets a number of callers in at a time: fifty pods of one label must not be fifty requests at once. */
 class Room {

@@ -3,7 +3,7 @@ import type { Logger } from '@wishbone/runtime/log'
 import type { ZdsWorkload } from '@wishbone/runtime/zds'
 import type { Capture } from '../enrolment/decide.ts'
 import type { PodRuleFacts } from '../rules/pod-rules.ts'
-import type { PodIdentity } from './worker.ts'
+import type { PodIdentity } from './identity.ts'
 
 /** All in ms. */
 export interface LeavingTimes {

@@ -8,19 +8,13 @@
 import { backoff, delay } from '@wishbone/runtime/lifecycle'
 import { closeFd, inodeOf } from '@wishbone/runtime/os'
 import type { Capture } from '../enrolment/decide.ts'
+import type { PodIdentity } from './identity.ts'
 import type { WorkerTools } from './tools.ts'
 
 export type Wanted =
   | { readonly kind: 'in'; readonly capture: Capture }
   /** `ended`: the pod is gone or does not run; nothing is kept for it. */
   | { readonly kind: 'out'; readonly ended: boolean }
-
-export interface PodIdentity {
-  readonly uid: string
-  readonly name: string
-  readonly namespace: string
-  readonly serviceAccount: string
-}
 
 export class PodWorker {
   readonly pod: PodIdentity

@@ -1,14 +1,6 @@
 // A gateway's listeners by port: which of them a host or SNI belongs to (Gateway API, listener isolation).
 import { matchesHostname } from '@wishbone/core/matching'
-import type { ListenerTable } from './types.ts'
-
-export interface PortTable {
-  readonly port: number
-  /** On "tls" the client's server name chooses a listener: one that ends TLS (HTTPS, TLS), or one that passes it on. */
-  readonly kind: 'http' | 'tls' | 'tcp'
-  /** Most specific hostname first. */
-  readonly listeners: readonly ListenerTable[]
-}
+import type { ListenerTable, PortTable } from './types.ts'
 
 /** Listeners of different kinds on one port are a conflict that the controller resolves; here the first kind stays. */
 export function buildPorts(

@@ -1,7 +1,7 @@
 // Resources from the controller become an immutable table that requests are matched against. Pure.
 export { backendOfService } from './backend.ts'
 export { compile } from './compile.ts'
-export { isMisdirected, type PortTable, selectListener } from './gateway.ts'
+export { isMisdirected, selectListener } from './gateway.ts'
 export { isTcpOnly, type Match, match, matchTcp, type NoMatch } from './match.ts'
 export type {
   Backend,
@@ -11,6 +11,7 @@ export type {
   ListenerTable,
   Mirror,
   NamedFault,
+  PortTable,
   Protocol,
   RouteTable,
   Rule,

@@ -3,7 +3,6 @@ import type { CorsPolicy, Fault, HeaderModifier, PathRewrite, Redirect } from '@
 import type { HostTable } from '@wishbone/core/matching'
 import type { RetryPolicy } from '@wishbone/core/retry'
 import type { l7 } from '@wishbone/proto'
-import type { PortTable } from './gateway.ts'
 
 export type Source = l7.Source
 export type Protocol = 'unknown' | 'http' | 'http2' | 'tcp' | 'tls' | 'https' | 'udp'
@@ -63,6 +62,15 @@ export interface Termination {
   /** Names of Certificate resources, best first. */
   readonly certificates: readonly string[]
   readonly clientValidation: { readonly caPem: string; readonly insecureFallback: boolean } | undefined
+}
+
+/** The listeners of one TCP port of a gateway. */
+export interface PortTable {
+  readonly port: number
+  /** On "tls" the client's server name chooses a listener: one that ends TLS (HTTPS, TLS), or one that passes it on. */
+  readonly kind: 'http' | 'tls' | 'tcp'
+  /** Most specific hostname first. */
+  readonly listeners: readonly ListenerTable[]
 }
 
 export interface UdpPortTable {

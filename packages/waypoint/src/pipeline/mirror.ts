@@ -4,15 +4,25 @@ import { MeshError } from '@wishbone/core/errors'
 import { createSampler, type HeaderList } from '@wishbone/core/filters'
 import type { Filters, Mirror } from '../compile/index.ts'
 import type { ExchangeHandler } from '../forward/exchange.ts'
-import type { RequestRun } from './run.ts'
+import type { BodySource } from './body-source.ts'
+import type { RequestContext } from './context.ts'
+import type { PipelineServices } from './services.ts'
 
 const samplers = new WeakMap<Mirror, () => boolean>()
 
 /** How long a mirror may take. */
 const mirrorTimeoutMs = 15_000
 
+/** What a copy needs of the request that it is of. */
+export interface MirroredRun {
+  readonly services: PipelineServices
+  readonly context: RequestContext
+  readonly body: BodySource
+  readonly isGrpc: boolean
+}
+
 export function sendMirrors(
-  run: RequestRun,
+  run: MirroredRun,
   filters: Filters,
   to: { readonly target: string; readonly authority: string; readonly headers: HeaderList },
 ): void {
@@ -27,7 +37,7 @@ export function sendMirrors(
 }
 
 async function send(
-  run: RequestRun,
+  run: MirroredRun,
   { backend }: Mirror,
   to: { readonly target: string; readonly authority: string; readonly headers: HeaderList },
 ): Promise<void> {

@@ -4,7 +4,6 @@ import type { Backend, Rule } from '../compile/index.ts'
 import type { Target } from '../forward/target.ts'
 import type { RequestContext } from './context.ts'
 import type { Responder } from './responder.ts'
-import type { PipelineServices } from './services.ts'
 
 export interface RequestRecord {
   readonly context: RequestContext
@@ -30,11 +29,18 @@ export interface RequestRecord {
   traceId: string | undefined
 }
 
-export function newRecord(context: RequestContext, services: PipelineServices): RequestRecord {
+/** Where records go. */
+export interface Recorder {
+  /** Monotonic milliseconds. */
+  readonly now: () => number
+  report(record: RequestRecord): void
+}
+
+export function newRecord(context: RequestContext, startedMs: number): RequestRecord {
   return {
     context,
     startedAtMs: Date.now(),
-    startedMs: services.now(),
+    startedMs,
     durationMs: 0,
     rule: context.match.kind === 'match' ? context.match.rule : undefined,
     backend: undefined,
@@ -52,17 +58,12 @@ export function newRecord(context: RequestContext, services: PipelineServices): 
 }
 
 /** A request that a plugin answered. */
-export function reportForeign(
-  services: PipelineServices,
-  context: RequestContext,
-  responder: Responder,
-  status: number,
-): void {
-  const record = newRecord(context, services)
+export function reportForeign(recorder: Recorder, context: RequestContext, responder: Responder, status: number): void {
+  const record = newRecord(context, recorder.now())
   record.status = status
   record.detail = 'plugin'
   responder.onClose(() => {
-    record.durationMs = services.now() - record.startedMs
-    services.report(record)
+    record.durationMs = recorder.now() - record.startedMs
+    recorder.report(record)
   })
 }

@@ -18,7 +18,7 @@ import { applyRequestFilters } from './request-headers.ts'
 import type { Responder } from './responder.ts'
 import type { PipelineServices, RequestTrace } from './services.ts'
 import { watchStall } from './stalled.ts'
-import { runUpgrade, type UpgradeRequest } from './upgrade.ts'
+import { runUpgrade, type UpgradeRequest, type UpgradeRun } from './upgrade.ts'
 import { chooseBackend } from './weights.ts'
 
 const idempotentMethods = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
@@ -26,7 +26,7 @@ const idempotentMethods = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DE
 /** Bytes of a request left unread after its response that are still read, so that the connection can be kept. */
 const lingerBytes = 1 << 20
 
-export class RequestRun implements AttemptHooks {
+export class RequestRun implements AttemptHooks, UpgradeRun {
   readonly context: RequestContext
   readonly responder: Responder
   readonly services: PipelineServices
@@ -54,7 +54,7 @@ export class RequestRun implements AttemptHooks {
     const rule = context.match.kind === 'match' ? context.match.rule : undefined
     this.body = bodyFor(context.request, context.head, responder, rule?.retry !== undefined)
     this.#trace = services.trace?.(context)
-    this.record = newRecord(context, services)
+    this.record = newRecord(context, services.now())
     this.record.traceId = this.#trace?.traceId
     const progress = { received: () => this.body.bytes, sent: () => this.record.responseBytes }
     // Clients in the mesh are known, and may be silent for as long as they like.

@@ -6,7 +6,7 @@ import type { Forwarder } from '../forward/forwarder.ts'
 import type { CountRefusal } from '../server/limits.ts'
 import type { Authorizer } from './authorize.ts'
 import type { RequestContext } from './context.ts'
-import type { RequestRecord } from './record.ts'
+import type { Recorder, RequestRecord } from './record.ts'
 
 /** A span around one request. */
 export interface RequestTrace {
@@ -16,19 +16,16 @@ export interface RequestTrace {
   end(record: RequestRecord): void
 }
 
-export interface PipelineServices {
+export interface PipelineServices extends Recorder {
   readonly endpoints: Endpoints
   readonly forwarder: Forwarder
   readonly dial: Dialler
   readonly authorizer: Authorizer
   readonly random: () => number
-  /** Monotonic milliseconds. */
-  readonly now: () => number
   readonly log: Logger
   /** Without a byte from or to a client that is to blame for it. */
   readonly stallTimeoutMs: number
   readonly refused: CountRefusal
   /** Undefined: tracing is off; trace headers of clients pass through. */
   readonly trace: ((context: RequestContext) => RequestTrace) | undefined
-  report(record: RequestRecord): void
 }

@@ -7,7 +7,10 @@ import type { Upstream } from '../compile/index.ts'
 import type { Target } from '../forward/target.ts'
 import { requestUpgrade } from '../forward/upgrade.ts'
 import { joinStreams } from '../l4/join.ts'
-import type { RequestRun } from './run.ts'
+import type { RequestContext } from './context.ts'
+import type { RequestRecord } from './record.ts'
+import type { Responder } from './responder.ts'
+import type { PipelineServices } from './services.ts'
 
 const maxTries = 3
 
@@ -20,8 +23,24 @@ export interface UpgradeRequest {
   readonly head: Buffer
 }
 
+/** What an upgrade needs of its request's run. */
+export interface UpgradeRun {
+  readonly services: PipelineServices
+  readonly context: RequestContext
+  readonly record: RequestRecord
+  readonly responder: Responder
+  /** @throws MeshError */
+  pick(backend: Upstream): Promise<Target>
+  hasOther(backend: Upstream): boolean
+  signal(): AbortSignal
+  clearDeadline(): void
+  onHead(status: number, headers: HeaderList): void
+  onBytes(count: number): void
+  finish(): void
+}
+
 export async function runUpgrade(
-  run: RequestRun,
+  run: UpgradeRun,
   upgrade: UpgradeRequest,
   backend: Upstream,
   to: { readonly target: string; readonly authority: string; readonly headers: HeaderList },
@@ -53,7 +72,7 @@ export async function runUpgrade(
 }
 
 /** A connection of its own; one that does not come about is tried at another endpoint. */
-async function connect(run: RequestRun, backend: Upstream): Promise<[Duplex, Target]> {
+async function connect(run: UpgradeRun, backend: Upstream): Promise<[Duplex, Target]> {
   for (;;) {
     const target = await run.pick(backend)
     run.record.tries++
@@ -67,7 +86,7 @@ async function connect(run: RequestRun, backend: Upstream): Promise<[Duplex, Tar
 
 /** The backend does not switch: its answer is an ordinary one. */
 async function passOn(
-  run: RequestRun,
+  run: UpgradeRun,
   answer: { readonly status: number; readonly headers: HeaderList; readonly body: IncomingMessage },
 ): Promise<void> {
   const { responder } = run

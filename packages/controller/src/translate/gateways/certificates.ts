@@ -8,7 +8,7 @@ import { mayRefer } from '../grants.ts'
 import { gatewayGroup } from '../names.ts'
 import { createSound } from '../sound.ts'
 import type { World } from '../world.ts'
-import type { ListenerOwner } from './listeners.ts'
+import type { ListenerOwner } from './listener-spec.ts'
 
 export interface SecretReference {
   readonly group?: string

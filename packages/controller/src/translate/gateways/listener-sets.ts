@@ -5,7 +5,8 @@ import { no, type Verdict, yes } from '../conditions.ts'
 import { gatewayGroup } from '../names.ts'
 import { allowsNamespace } from '../selector.ts'
 import { type ClassKind, guarded, keyOf, namespaceLabels, olderFirst, type World } from '../world.ts'
-import { type ListenerSpec, type TranslatedListener, translateListener } from './listeners.ts'
+import type { ListenerSpec } from './listener-spec.ts'
+import { type TranslatedListener, translateListener } from './listeners.ts'
 
 export interface TranslatedListenerSet {
   /** `<namespace>/<name>`. */

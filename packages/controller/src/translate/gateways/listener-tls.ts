@@ -5,7 +5,7 @@ import { no, type Verdict, yes } from '../conditions.ts'
 import type { World } from '../world.ts'
 import { type CaProblem, resolveCaCertificates } from './ca-certificates.ts'
 import { resolveCertificate } from './certificates.ts'
-import type { ListenerOwner, ListenerSpec } from './listeners.ts'
+import type { ListenerOwner, ListenerSpec } from './listener-spec.ts'
 
 export interface ListenerTls {
   readonly terminates: boolean

@@ -1,14 +1,12 @@
 // The listeners of one Gateway or ListenerSet: which are valid, what routes they take, and why not.
 import { l7 } from '@wishbone/proto'
-import type { Gateway, ListenerSet } from '../../kinds/index.ts'
+import type { Gateway } from '../../kinds/index.ts'
 import { no, type Verdict, yes } from '../conditions.ts'
 import { createSound } from '../sound.ts'
 import type { ClassKind, World } from '../world.ts'
+import type { ListenerOwner, ListenerSpec } from './listener-spec.ts'
 import { type ListenerTls, listenerTls } from './listener-tls.ts'
 import { conflictOf, messageProtocol, protocolVerdict, type RouteKind, routeKinds } from './protocols.ts'
-
-export type ListenerOwner = Gateway | ListenerSet
-export type ListenerSpec = Gateway['spec']['listeners'][number]
 
 export interface TranslatedListener {
   readonly spec: ListenerSpec

@@ -3,7 +3,7 @@ import { l7 } from '@wishbone/proto'
 import { no, type Verdict, yes } from '../conditions.ts'
 import { gatewayGroup } from '../names.ts'
 import type { ClassKind } from '../world.ts'
-import type { ListenerSpec } from './listeners.ts'
+import type { ListenerSpec } from './listener-spec.ts'
 
 export interface RouteKind {
   readonly group: string

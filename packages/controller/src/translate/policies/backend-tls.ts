@@ -1,14 +1,9 @@
-// BackendTLSPolicy (GEP-1897): with which names and authorities gateways speak TLS to a Service's port, and what the
-// authors of policies are told. Of two policies for one target the older one is followed.
+// BackendTLSPolicy (GEP-1897): with which names and authorities gateways speak TLS to a Service's port. Of two policies for
+// one target the older one is followed.
 import { l7 } from '@wishbone/proto'
 import type { BackendTLSPolicy, ServicePort } from '../../kinds/index.ts'
-import type { AncestorStatus, StatusOf } from '../../model/index.ts'
-import { condition, generationOf, no, type Verdict, yes } from '../conditions.ts'
+import { no, type Verdict, yes } from '../conditions.ts'
 import { type CaProblem, resolveCaCertificates } from '../gateways/ca-certificates.ts'
-import type { TranslatedGateway } from '../gateways/gateways.ts'
-import { gatewayController, gatewayGroup, parentControllers } from '../names.ts'
-import type { TranslatedRoute } from '../routes/routes.ts'
-import type { MeshService } from '../services/services.ts'
 import { createSound } from '../sound.ts'
 import { guarded, keyOf, olderFirst, type World } from '../world.ts'
 
@@ -85,43 +80,4 @@ function validationOf(world: World, object: BackendTLSPolicy) {
   })
   const first = problems[0]
   return { tls, accepted, resolvedRefs: first ? no(reasons[first.kind], message) : yes('ResolvedRefs') }
-}
-
-/** One ancestor for each Gateway whose routes lead to a Service of the policy. */
-export function backendTlsStatus(
-  policy: TranslatedBackendTlsPolicy,
-  gateways: ReadonlyMap<string, TranslatedGateway>,
-  routes: readonly TranslatedRoute[],
-  services: ReadonlyMap<string, MeshService>,
-): StatusOf {
-  const { object, accepted, resolvedRefs } = policy
-  const names = new Set([...policy.services].flatMap((key) => services.get(key)?.name ?? []))
-  const keys = new Set<string>()
-  for (const { used, parents } of routes) {
-    if (![...used].some((name) => names.has(name))) continue
-    for (const { target, accepted: attached } of parents)
-      if (target.kind === 'gateway' && attached.status === 'True') keys.add(target.key)
-  }
-  const ancestors = [...keys].sort().flatMap((key): AncestorStatus[] => {
-    const gateway = gateways.get(key)
-    if (gateway?.kind !== 'gateway') return []
-    const { name, namespace = '' } = gateway.object.metadata
-    return [
-      {
-        ancestorRef: { group: gatewayGroup, kind: 'Gateway', namespace, name },
-        controllerName: gatewayController,
-        conditions: [condition(object, 'Accepted', accepted), condition(object, 'ResolvedRefs', resolvedRefs)],
-      },
-    ]
-  })
-  return {
-    apiVersion: object.apiVersion,
-    kind: object.kind,
-    namespace: object.metadata.namespace ?? '',
-    name: object.metadata.name,
-    generation: generationOf(object),
-    // The API has room for 16.
-    ancestors: ancestors.slice(0, 16),
-    parentControllers,
-  }
 }

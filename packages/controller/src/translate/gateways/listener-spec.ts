@@ -1,0 +1,5 @@
+// A listener as it is written, and the object that it is written in.
+import type { Gateway, ListenerSet } from '../../kinds/index.ts'
+
+export type ListenerOwner = Gateway | ListenerSet
+export type ListenerSpec = Gateway['spec']['listeners'][number]
