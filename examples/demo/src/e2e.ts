@@ -2,6 +2,7 @@
 // examples' images are installed. Exits non-zero with what differed.
 //   --scene N[,N…]  only these, in this order; may be repeated
 //   --keep          what an earlier run left is used, and what this one makes stays
+//   --earlier IMAGE the image of an earlier build, which the nodes have: the mesh is taken back to it and forth again
 //   --list          names the scenes
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -22,6 +23,7 @@ const { values } = parseArgs({
   options: {
     scene: { type: 'string', multiple: true, default: [] },
     keep: { type: 'boolean', default: false },
+    earlier: { type: 'string' },
     list: { type: 'boolean', default: false },
   },
 })
@@ -86,6 +88,7 @@ function theatreOf(cluster: Cluster): Theatre {
   return {
     cluster,
     say,
+    earlierImage: values.earlier,
     shortCertificates: () => {
       say(`  done      kubectl -n ${system} set env daemonset/ztunnel SECRET_TTL=40`)
       return withZtunnelVariable(cluster, 'SECRET_TTL', '40')

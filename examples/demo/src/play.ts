@@ -2,7 +2,7 @@
 import type { Cluster } from '@wishbone/testing/cluster'
 import { Difference, type Scene, type Stage } from './scene.ts'
 
-export interface Theatre extends Pick<Stage, 'gatewayUrl' | 'shortCertificates'> {
+export interface Theatre extends Pick<Stage, 'gatewayUrl' | 'shortCertificates' | 'earlierImage'> {
   readonly cluster: Cluster
   readonly say: (line: string) => void
 }
@@ -17,6 +17,7 @@ function stageFor(theatre: Theatre): Stage {
     cluster: theatre.cluster,
     gatewayUrl: theatre.gatewayUrl,
     shortCertificates: theatre.shortCertificates,
+    earlierImage: theatre.earlierImage,
     doing: (text) => theatre.say(`  done      ${text}`),
     check(expected, holds, observed) {
       theatre.say(`  expected  ${expected}`)

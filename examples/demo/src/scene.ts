@@ -13,6 +13,8 @@ export interface Stage {
   gatewayUrl(namespace: string, name: string, port: number): Promise<string>
   /** Has workload certificates live for less than a minute until it is disposed of. */
   shortCertificates(): Promise<AsyncDisposable>
+  /** An image of an earlier build that the nodes have; undefined where there is none. */
+  readonly earlierImage?: string | undefined
 }
 
 export interface Scene {

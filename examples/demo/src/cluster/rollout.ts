@@ -1,24 +1,26 @@
 // Changes to the mesh's own programs, made as an operator makes them, and waited for.
-import { type Cluster, until } from '@wishbone/testing/cluster'
+import { type Cluster, isReady, until } from '@wishbone/testing/cluster'
+
+interface Container {
+  readonly name: string
+  readonly image?: string
+  readonly env?: readonly { readonly name: string; readonly value?: string }[]
+}
 
 interface Rolled {
-  readonly metadata: { readonly generation?: number }
+  readonly metadata: { readonly generation?: number; readonly annotations?: Readonly<Record<string, string>> }
   readonly spec: {
     readonly replicas?: number
+    readonly selector: { readonly matchLabels: Readonly<Record<string, string>> }
     readonly template: {
       readonly spec: {
-        readonly containers: readonly {
-          readonly name: string
-          readonly env?: readonly { readonly name: string; readonly value?: string }[]
-        }[]
+        readonly containers: readonly Container[]
       }
     }
   }
   readonly status?: {
     readonly observedGeneration?: number
     readonly desiredNumberScheduled?: number
-    readonly updatedNumberScheduled?: number
-    readonly numberAvailable?: number
     readonly updatedReplicas?: number
     readonly availableReplicas?: number
   }
@@ -26,7 +28,10 @@ interface Rolled {
 
 export const system = 'wishbone-system'
 
-/** Waits until every pod of the DaemonSet or Deployment is of its newest template and available. */
+/**
+ * Waits until every pod of the newest template is available. Pods of an older one that still drain are not waited for; a DaemonSet's
+ * status is about these as long as there is one on the node, so its pods are looked at themselves.
+ */
 export async function rolledOut(
   cluster: Cluster,
   kind: 'daemonsets' | 'deployments',
@@ -36,30 +41,64 @@ export async function rolledOut(
   await until(
     `${kind} ${namespace}/${name} to be rolled out`,
     async () => {
-      const { metadata, spec, status = {} } = (await cluster.get(kind, namespace, name)) as unknown as Rolled
+      const workload = (await cluster.get(kind, namespace, name)) as unknown as Rolled
+      const { metadata, spec, status = {} } = workload
       if ((status.observedGeneration ?? 0) < (metadata.generation ?? 1)) return false
-      const [wanted, updated, available] =
-        kind === 'daemonsets'
-          ? [status.desiredNumberScheduled, status.updatedNumberScheduled, status.numberAvailable]
-          : [spec.replicas ?? 1, status.updatedReplicas, status.availableReplicas]
-      return wanted !== undefined && (updated ?? 0) === wanted && (available ?? 0) === wanted
+      if (kind === 'daemonsets') {
+        const wanted = status.desiredNumberScheduled
+        return wanted !== undefined && (await newestReady(cluster, namespace, workload)) === wanted
+      }
+      const wanted = spec.replicas ?? 1
+      return (status.updatedReplicas ?? 0) === wanted && (status.availableReplicas ?? 0) === wanted
     },
     180_000,
   )
 }
 
-async function setEnvironment(cluster: Cluster, name: string, variable: string, value: string | undefined) {
-  const set = (await cluster.get('daemonsets', system, name)) as unknown as Rolled
-  const [container] = set.spec.template.spec.containers
-  const before = container?.env?.find((entry) => entry.name === variable)?.value
-  const entry = value === undefined ? { name: variable, $patch: 'delete' } : { name: variable, value }
+/** How many nodes have a ready pod of the DaemonSet's newest template. */
+async function newestReady(cluster: Cluster, namespace: string, { metadata, spec }: Rolled): Promise<number> {
+  const selector = Object.entries(spec.selector.matchLabels).map((pair) => pair.join('='))
+  const generation = metadata.annotations?.['deprecated.daemonset.template.generation']
+  const pods = await cluster.pods(namespace, selector.join(','))
+  return pods.filter((pod) => isReady(pod) && pod.metadata.labels?.['pod-template-generation'] === generation).length
+}
+
+/** The first container of the workload's pods. */
+export async function containerOf(
+  cluster: Cluster,
+  kind: 'daemonsets' | 'deployments',
+  namespace: string,
+  name: string,
+): Promise<Container> {
+  const { spec } = (await cluster.get(kind, namespace, name)) as unknown as Rolled
+  const [container] = spec.template.spec.containers
+  if (!container) throw new Error(`${kind} ${namespace}/${name} has no container`)
+  return container
+}
+
+/** Changes the first container of the pods of a workload of the mesh, restarts them also where that changes nothing, and waits. */
+export async function roll(
+  cluster: Cluster,
+  kind: 'daemonsets' | 'deployments',
+  name: string,
+  change: { readonly image?: string; readonly env?: readonly object[] },
+): Promise<void> {
+  const { name: container } = await containerOf(cluster, kind, system, name)
+  const annotations = { 'kubectl.kubernetes.io/restartedAt': new Date().toISOString() }
   await cluster.client.request(
     'PATCH',
-    `/apis/apps/v1/namespaces/${system}/daemonsets/${name}`,
-    { spec: { template: { spec: { containers: [{ name: container?.name, env: [entry] }] } } } },
+    `/apis/apps/v1/namespaces/${system}/${kind}/${name}`,
+    { spec: { template: { metadata: { annotations }, spec: { containers: [{ name: container, ...change }] } } } },
     'application/strategic-merge-patch+json',
   )
-  await rolledOut(cluster, 'daemonsets', system, name)
+  await rolledOut(cluster, kind, system, name)
+}
+
+async function setEnvironment(cluster: Cluster, name: string, variable: string, value: string | undefined) {
+  const { env } = await containerOf(cluster, 'daemonsets', system, name)
+  const before = env?.find((entry) => entry.name === variable)?.value
+  const entry = value === undefined ? { name: variable, $patch: 'delete' } : { name: variable, value }
+  await roll(cluster, 'daemonsets', name, { env: [entry] })
   return before
 }
 

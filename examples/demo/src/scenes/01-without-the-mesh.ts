@@ -1,5 +1,6 @@
 // Scene 1: without the mesh the application works, and its HTTP is readable on the link between the nodes.
-import { crossing, tapped } from '../cast.ts'
+import { until } from '@wishbone/testing/cluster'
+import { crossing, details, tapped } from '../cast.ts'
 import { bookinfoEnrolled } from '../given.ts'
 import type { Scene } from '../scene.ts'
 
@@ -10,6 +11,11 @@ export const withoutTheMesh: Scene = {
     const { cluster, doing, check } = stage
     await bookinfoEnrolled(stage, false)
     const { client, node } = await crossing(cluster, 'app=details')
+    // Bookinfo has no readiness probes: a pod is Ready before its server listens.
+    await until('details to listen', async () => {
+      const { error } = await cluster.toolbox(client, 'http', details)
+      return error === undefined || Promise.reject(new Error(error))
+    })
     doing(`listening on the link of node ${node} while a client there calls details on another node`)
     const { answer, seen } = await tapped(cluster, client, node)
     check('details answers 200', answer.status === 200, answer.status ?? answer.error)

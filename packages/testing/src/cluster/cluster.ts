@@ -75,6 +75,12 @@ export interface Cluster {
   toolbox<T = Outcome>(pod: PodObject, ...words: string[]): Promise<T>
   /** The standard load; with `streams` also a WebSocket and a gRPC stream. */
   load(pod: PodObject, host: string, seconds: number, rate: number, streams?: boolean): Promise<LoadResult>
+  /** The standard load with streams, for as long as `during` takes, 10 minutes at most. */
+  loadDuring(
+    targets: readonly { readonly pod: PodObject; readonly host: string }[],
+    rate: number,
+    during: () => Promise<unknown>,
+  ): Promise<readonly LoadResult[]>
   /** What can be read on a node's uplink while something is done; rejects with what `during` rejects with. */
   wiretap(node: string, options: WiretapOptions): Promise<Wiretap>
 }
@@ -203,6 +209,24 @@ export function createCluster(client: KubeClient, outsideUrl: string): Cluster {
       const words = ['--seconds', String(seconds), '--rate', String(rate), ...(streams ? ['--streams'] : [])]
       const command = ['node', 'src/load.ts', host, ...words]
       return lastLine<LoadResult>(await cluster.run(pod, command), `load in ${pod.metadata.name}`)
+    },
+    async loadDuring(targets, rate, during) {
+      const over = `/tmp/load-over-${Date.now()}`
+      const words = ['--rate', String(rate), '--seconds', '600', '--streams', '--until-file', over]
+      const loads = Promise.all(
+        targets.map(async ({ pod, host }) => {
+          const result = await cluster.run(pod, ['node', 'src/load.ts', host, ...words])
+          return lastLine<LoadResult>(result, `load in ${pod.metadata.name}`)
+        }),
+      )
+      loads.catch(() => {})
+      try {
+        await during()
+      } finally {
+        for (const { pod } of targets)
+          await cluster.run(pod, ['node', '-e', `require('node:fs').writeFileSync('${over}', '')`])
+      }
+      return loads
     },
     async wiretap(node, { find, host, tlsPort, during }) {
       const taps = await cluster.pods('outside', 'app=wiretap')

@@ -1,7 +1,8 @@
 // Scene 15: without a controller, under load: nothing fails, and what needs a new certificate waits instead of going plain.
 import { setTimeout as delay } from 'node:timers/promises'
-import { type LoadResult, type Outcome, until } from '@wishbone/testing/cluster'
+import { type Outcome, until } from '@wishbone/testing/cluster'
 import type { Scene } from '../../scene.ts'
+import { judgeLoad } from '../judge-load.ts'
 import { rolledOut, system } from '../rollout.ts'
 import { openShop } from '../shop.ts'
 
@@ -20,14 +21,6 @@ spec:
   serviceAccountName: newcomer
   containers: [{ name: client, image: wishbone/toolbox:0.1.0, command: [node, src/idle.ts] }]
 `
-
-function failures(results: readonly LoadResult[]): string {
-  const kinds = results.flatMap((result) => Object.entries(result.counts))
-  return kinds
-    .filter(([, count]) => count.ok < count.asked)
-    .map(([kind, count]) => `${kind} ${count.ok}/${count.asked}: ${count.reasons.slice(0, 2).join('; ')}`)
-    .join(', ')
-}
 
 export const controllerAway: Scene = {
   number: 15,
@@ -75,9 +68,6 @@ export const controllerAway: Scene = {
       },
       120_000,
     )
-    const results = await load
-    const failed = results.reduce((sum, result) => sum + result.failed, 0)
-    const asked = results.flatMap((result) => Object.values(result.counts)).reduce((sum, { asked }) => sum + asked, 0)
-    check(`none of ${asked} requests failed meanwhile`, failed === 0, failures(results) || 'all answered')
+    judgeLoad(check, await load)
   },
 }

@@ -9,6 +9,7 @@ import { istioLabels } from './17-istio-labels.ts'
 import { manyPods } from './18-many-pods.ts'
 import { oddUsersAndPorts } from './19-odd-users-and-ports.ts'
 import { jobs } from './20-jobs.ts'
+import { everyProgramReplaced } from './21-every-program-replaced.ts'
 
 export const clusterScenes: readonly Scene[] = [
   onTheWire,
@@ -20,4 +21,5 @@ export const clusterScenes: readonly Scene[] = [
   manyPods,
   oddUsersAndPorts,
   jobs,
+  everyProgramReplaced,
 ]
