@@ -11,7 +11,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FakeApiServer } from '../test/fake-api-server.ts'
 import { eventually, type Recorder, recorder } from '../test/wait.ts'
 import { type Controller, startController } from './controller.ts'
-import { plainConnection, watchedKinds } from './kube/index.ts'
+import { fixedConnection, watchedKinds } from './kube/index.ts'
 import { readControllerSettings } from './settings.ts'
 
 const system = 'wishbone-system'
@@ -28,7 +28,7 @@ let controller: Controller
 let log: Recorder
 
 async function start(extra: Record<string, string> = {}): Promise<Controller> {
-  controller = await startController(plainConnection(api.url), readControllerSettings({ ...env, ...extra }), log)
+  controller = await startController(fixedConnection(api.url), readControllerSettings({ ...env, ...extra }), log)
   return controller
 }
 

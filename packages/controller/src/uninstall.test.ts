@@ -1,4 +1,4 @@
-import { KubeClient, plainConnection } from '@wishbone/runtime/kube'
+import { fixedConnection, KubeClient } from '@wishbone/runtime/kube'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FakeApiServer } from '../test/fake-api-server.ts'
 import { recorder } from '../test/wait.ts'
@@ -12,7 +12,7 @@ const gateways = '/apis/gateway.networking.k8s.io/v1/gateways'
 
 beforeEach(async () => {
   api = new FakeApiServer().install(pods, deployments, '/api/v1/services', gateways)
-  client = new KubeClient(plainConnection(await api.listen()))
+  client = new KubeClient(fixedConnection(await api.listen()))
   const ours = { 'wishbone.dev/managed-by': 'wishbone-controller' }
   const metadata = (namespace: string, name: string, labels = {}) => ({ namespace, name, labels })
   api.put(deployments, { ...deployment, metadata: metadata('wishbone-system', 'wishbone-controller') })

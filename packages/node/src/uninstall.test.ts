@@ -1,6 +1,6 @@
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { KubeClient, plainConnection } from '@wishbone/runtime/kube'
+import { fixedConnection, KubeClient } from '@wishbone/runtime/kube'
 import { createLogger } from '@wishbone/runtime/log'
 import { expect, test } from 'vitest'
 import { UninstallSigns } from './uninstall.ts'
@@ -16,7 +16,7 @@ async function sign(answers: Answers): Promise<string | undefined> {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
-  const client = new KubeClient(plainConnection(`http://127.0.0.1:${port}`))
+  const client = new KubeClient(fixedConnection(`http://127.0.0.1:${port}`))
   const log = createLogger({ program: 't', sink: { write: () => undefined, flush: () => undefined, dropped: 0 } })
   try {
     return await new UninstallSigns({ client, namespace: 'wishbone-system', log, onMarker: () => undefined }).sign()

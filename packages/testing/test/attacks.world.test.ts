@@ -89,12 +89,9 @@ async function tokenFor(account: string, pod: PodObject, audience: string): Prom
   const { namespace, name, uid } = pod.metadata
   const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`
   const spec = { audiences: [audience], boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name, uid } }
-  const answer = await cluster.client.request('POST', path, {
-    apiVersion: 'authentication.k8s.io/v1',
-    kind: 'TokenRequest',
-    spec,
-  })
-  return (JSON.parse(answer.body) as { status: { token: string } }).status.token
+  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec }
+  const answer = await cluster.client.request<{ status: { token: string } }>('POST', path, { body })
+  return answer.status.token
 }
 
 test('the controller gives certificates and configuration to those who may have them', async () => {

@@ -85,12 +85,10 @@ export async function roll(
 ): Promise<void> {
   const { name: container } = await containerOf(cluster, kind, system, name)
   const annotations = { 'kubectl.kubernetes.io/restartedAt': new Date().toISOString() }
-  await cluster.client.request(
-    'PATCH',
-    `/apis/apps/v1/namespaces/${system}/${kind}/${name}`,
-    { spec: { template: { metadata: { annotations }, spec: { containers: [{ name: container, ...change }] } } } },
-    'application/strategic-merge-patch+json',
-  )
+  await cluster.client.request('PATCH', `/apis/apps/v1/namespaces/${system}/${kind}/${name}`, {
+    body: { spec: { template: { metadata: { annotations }, spec: { containers: [{ name: container, ...change }] } } } },
+    patch: 'strategic',
+  })
   await rolledOut(cluster, kind, system, name)
 }
 

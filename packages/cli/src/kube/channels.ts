@@ -1,6 +1,6 @@
 // exec and port-forward over Kubernetes' WebSocket channel protocol: the first byte of each message is its channel.
 
-import { KubeError } from '@wishbone/runtime/kube'
+import { KubeError, urlOf } from '@wishbone/runtime/kube'
 import WebSocket from 'ws'
 import { type KubeClient, tlsOptions } from './client.ts'
 
@@ -34,7 +34,7 @@ function exitCodeOf(status: ExitStatus): number {
 }
 
 function openChannels(client: KubeClient, path: string, protocols: readonly string[]): WebSocket {
-  const url = new URL(path, client.config.server)
+  const url = urlOf(new URL(client.config.server), path)
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
   return new WebSocket(url, [...protocols], {
     ...tlsOptions(client.config),

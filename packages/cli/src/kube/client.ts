@@ -1,10 +1,14 @@
 // A small Kubernetes client for people's commands: requests and the names of kinds. Not for the controllers,
 // which keep a cache; this one asks the server each time.
-
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
-import { Agent, request as httpsRequest } from 'node:https'
-import { text } from 'node:stream/consumers'
-import { KubeError, resourcePath } from '@wishbone/runtime/kube'
+import type { IncomingMessage } from 'node:http'
+import {
+  KubeClient as ApiClient,
+  fixedConnection,
+  KubeError,
+  messageOf,
+  type RequestOptions,
+  resourcePath,
+} from '@wishbone/runtime/kube'
 import type { KubeConfig } from './config.ts'
 
 /** What the server calls a kind: `plural` in paths, and whether it lives in namespaces. */
@@ -17,16 +21,10 @@ export interface KindName {
   readonly namespaced: boolean
 }
 
-export interface KubeResponse {
-  readonly status: number
-  readonly body: string
-  readonly headers: IncomingMessage['headers']
-}
-
 export interface KubeClient {
   readonly config: KubeConfig
-  /** One request; rejects with KubeError for every status from 400. `accept` is what the answer shall be, JSON by default. */
-  request(method: string, path: string, body?: unknown, contentType?: string, accept?: string): Promise<KubeResponse>
+  /** The answer's object; rejects with KubeError, whose message is the server's, for every status but 2xx. */
+  request<T>(method: string, path: string, options?: RequestOptions): Promise<T>
   /** The body as it arrives: followed logs. */
   stream(path: string): Promise<IncomingMessage>
   kinds(): Promise<readonly KindName[]>
@@ -35,15 +33,6 @@ export interface KubeClient {
   kindOf(object: { readonly apiVersion: string; readonly kind: string }): Promise<KindName>
   pathOf(kind: KindName, namespace?: string, name?: string): string
   close(): void
-}
-
-function errorOf(response: KubeResponse): KubeError {
-  try {
-    const parsed = JSON.parse(response.body) as { message?: string; reason?: string }
-    return new KubeError(response.status, parsed.reason ?? 'Unknown', parsed.message ?? response.body)
-  } catch {
-    return new KubeError(response.status, 'Unknown', response.body || `the API server answered ${response.status}`)
-  }
 }
 
 /** Credentials and authority as node:https wants them. */
@@ -56,48 +45,18 @@ export function tlsOptions(config: KubeConfig): { ca?: string; cert?: string; ke
 }
 
 export function createKubeClient(config: KubeConfig): KubeClient {
-  const base = new URL(config.server)
-  const secure = base.protocol === 'https:'
-  const agent = secure ? new Agent({ keepAlive: true, ...tlsOptions(config) }) : new HttpAgent({ keepAlive: true })
+  const api = new ApiClient(fixedConnection(config.server, config.token, tlsOptions(config)))
   let kinds: Promise<readonly KindName[]> | undefined
 
-  const open = (
-    method: string,
-    path: string,
-    body?: Buffer,
-    contentType?: string,
-    accept = 'application/json',
-  ): Promise<IncomingMessage> =>
-    new Promise((resolve, reject) => {
-      const message = (secure ? httpsRequest : httpRequest)(
-        new URL(path, base),
-        {
-          agent,
-          method,
-          headers: {
-            accept,
-            'user-agent': 'wishbone',
-            ...(config.token ? { authorization: `Bearer ${config.token}` } : {}),
-            ...(body ? { 'content-type': contentType ?? 'application/json', 'content-length': body.length } : {}),
-          },
-        },
-        resolve,
-      )
-      message.on('error', (cause) =>
-        reject(new Error(`cannot reach the API server at ${config.server}: ${cause.message}`, { cause })),
-      )
-      message.end(body)
-    })
-
-  const request: KubeClient['request'] = async (method, path, body, contentType, accept) => {
-    const bytes = body === undefined ? undefined : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
-    const message = await open(method, path, bytes, contentType, accept)
-    const response = { status: message.statusCode ?? 0, body: await text(message), headers: message.headers }
-    if (response.status >= 400) throw errorOf(response)
-    return response
+  /** What a person asked for needs no repeating: only the server's words are told. */
+  const inWords = (cause: unknown): never => {
+    if (cause instanceof KubeError)
+      throw new KubeError(cause.status, cause.reason, cause.detail || `the API server answered ${cause.status}`)
+    throw new Error(`cannot reach the API server at ${config.server}: ${messageOf(cause)}`, { cause })
   }
-
-  const get = async <T>(path: string): Promise<T> => JSON.parse((await request('GET', path)).body) as T
+  const request: KubeClient['request'] = <T>(method: string, path: string, options?: RequestOptions) =>
+    api.request<T>(method, path, options).catch(inWords)
+  const get = <T>(path: string): Promise<T> => request<T>('GET', path)
 
   interface ApiResource {
     name: string
@@ -134,13 +93,7 @@ export function createKubeClient(config: KubeConfig): KubeClient {
   const client: KubeClient = {
     config,
     request,
-    async stream(path) {
-      const message = await open('GET', path)
-      if ((message.statusCode ?? 0) >= 400) {
-        throw errorOf({ status: message.statusCode ?? 0, body: await text(message), headers: message.headers })
-      }
-      return message
-    },
+    stream: (path) => api.open('GET', path).catch(inWords),
     kinds() {
       kinds ??= loadKinds().catch((cause) => {
         kinds = undefined
@@ -174,7 +127,7 @@ export function createKubeClient(config: KubeConfig): KubeClient {
       )
     },
     pathOf: (kind, namespace, name) => resourcePath(kind, namespace || undefined, name || undefined),
-    close: () => agent.destroy(),
+    close: () => api.close(),
   }
   return client
 }

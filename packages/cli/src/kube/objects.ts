@@ -20,16 +20,12 @@ export async function applyObject(
   object: KubeObject,
 ): Promise<'created' | 'configured' | 'unchanged'> {
   const { path } = await place(client, object)
-  const before = await client.request('GET', path).then(
-    (response) => JSON.parse(response.body) as KubeObject,
-    (cause: unknown) => {
-      if (isStatus(cause, 404)) return undefined
-      throw cause
-    },
-  )
-  const query = 'fieldManager=wishbone&force=true&fieldValidation=Strict'
-  const response = await client.request('PATCH', `${path}?${query}`, object, 'application/apply-patch+yaml')
-  const after = JSON.parse(response.body) as KubeObject
+  const before = await client.request<KubeObject>('GET', path).catch((cause: unknown) => {
+    if (isStatus(cause, 404)) return undefined
+    throw cause
+  })
+  const query = { fieldManager: 'wishbone', force: 'true', fieldValidation: 'Strict' }
+  const after = await client.request<KubeObject>('PATCH', path, { body: object, patch: 'apply', query })
   if (!before) return 'created'
   return before.metadata.resourceVersion === after.metadata.resourceVersion ? 'unchanged' : 'configured'
 }
@@ -52,9 +48,8 @@ export async function listObjects(
   namespace: string | undefined,
   selector?: string,
 ): Promise<readonly KubeObject[]> {
-  const query = selector ? `?labelSelector=${encodeURIComponent(selector)}` : ''
-  const response = await client.request('GET', `${client.pathOf(kind, namespace)}${query}`)
-  const items = (JSON.parse(response.body) as { items: KubeObject[] }).items
+  const query = { labelSelector: selector || undefined }
+  const { items } = await client.request<{ items: KubeObject[] }>('GET', client.pathOf(kind, namespace), { query })
   return items.map((item) => ({ ...item, apiVersion: kind.apiVersion, kind: kind.kind }))
 }
 
@@ -81,11 +76,10 @@ export async function tableOf(
   namespace: string | undefined,
   options: { readonly name?: string; readonly selector?: string; readonly wide?: boolean },
 ): Promise<Table> {
-  const query = new URLSearchParams({ includeObject: 'Object' })
-  if (options.selector) query.set('labelSelector', options.selector)
-  const path = `${client.pathOf(kind, namespace, options.name)}?${query}`
+  const query = { includeObject: 'Object', labelSelector: options.selector || undefined }
+  const path = client.pathOf(kind, namespace, options.name)
   const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json'
-  const answer = JSON.parse((await client.request('GET', path, undefined, undefined, accept)).body) as TableAnswer
+  const answer = await client.request<TableAnswer>('GET', path, { query, accept })
   const definitions = answer.columnDefinitions ?? []
   const shown = definitions.flatMap(({ priority = 0 }, index) => (priority === 0 || options.wide ? [index] : []))
   return {
@@ -97,11 +91,11 @@ export async function tableOf(
   }
 }
 
-export async function getObject(
+export function getObject(
   client: KubeClient,
   kind: KindName,
   namespace: string | undefined,
   name: string,
 ): Promise<KubeObject> {
-  return JSON.parse((await client.request('GET', client.pathOf(kind, namespace, name))).body) as KubeObject
+  return client.request<KubeObject>('GET', client.pathOf(kind, namespace, name))
 }

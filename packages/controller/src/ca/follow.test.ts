@@ -2,7 +2,7 @@ import { issueIntermediate, selfSignedRoot } from '@wishbone/runtime/certificate
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FakeApiServer } from '../../test/fake-api-server.ts'
 import { eventually, type Recorder, recorder } from '../../test/wait.ts'
-import { KubeClient, plainConnection } from '../kube/index.ts'
+import { fixedConnection, KubeClient } from '../kube/index.ts'
 import { type Authority, loadAuthority, readAuthority } from './authority.ts'
 import { followAuthority } from './follow.ts'
 
@@ -33,7 +33,7 @@ function put(name: string, signer: { certPem: string; key: typeof one.key }, roo
 
 beforeEach(async () => {
   api = new FakeApiServer().install(secrets)
-  client = new KubeClient(plainConnection(await api.listen()))
+  client = new KubeClient(fixedConnection(await api.listen()))
   log = recorder()
   abort = new AbortController()
 })

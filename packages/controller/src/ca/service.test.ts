@@ -8,7 +8,7 @@ import { FakeApiServer } from '../../test/fake-api-server.ts'
 import { type Recorder, recorder } from '../../test/wait.ts'
 import { createPodLookup, TokenReviewer } from '../callers/index.ts'
 import type { Secret } from '../kinds/index.ts'
-import { KubeClient, plainConnection, Store } from '../kube/index.ts'
+import { fixedConnection, KubeClient, Store } from '../kube/index.ts'
 import { type Authority, parseAuthority } from './authority.ts'
 import { type CreateCertificate, createCertificateHandler } from './service.ts'
 
@@ -67,7 +67,7 @@ function token(
 
 beforeEach(async () => {
   api = new FakeApiServer().install(pods)
-  client = new KubeClient(plainConnection(await api.listen()))
+  client = new KubeClient(fixedConnection(await api.listen()))
   log = recorder()
   clock = 1_000_000
   pod(system, 'zt-1', 'ztunnel', 'n1')

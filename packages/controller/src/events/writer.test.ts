@@ -1,4 +1,4 @@
-import { KubeClient, plainConnection } from '@wishbone/runtime/kube'
+import { fixedConnection, KubeClient } from '@wishbone/runtime/kube'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FakeApiServer } from '../../test/fake-api-server.ts'
 import type { EventOf } from '../model/index.ts'
@@ -21,7 +21,7 @@ const posts = () => api.requests.filter(({ method }) => method === 'POST').lengt
 
 beforeEach(async () => {
   api = new FakeApiServer().install(events)
-  client = new KubeClient(plainConnection(await api.listen()))
+  client = new KubeClient(fixedConnection(await api.listen()))
   clock = Date.parse('2030-01-01T00:00:00Z')
   writer = new EventWriter({ client, instance: 'controller-1', clock: () => clock })
 })

@@ -1,13 +1,13 @@
 // The Kubernetes API as the controller uses it: requests, list-watches, and the store that they fill.
 export {
   type Connection,
+  fixedConnection,
   isStatus,
   KubeClient,
   KubeError,
   type KubeObject,
   loadConnection,
   type ObjectMeta,
-  plainConnection,
 } from '@wishbone/runtime/kube'
 export { Debouncer } from './debounce.ts'
 export { runElection } from './lease.ts'

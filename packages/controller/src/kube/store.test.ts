@@ -1,4 +1,4 @@
-import { KubeClient, plainConnection } from '@wishbone/runtime/kube'
+import { fixedConnection, KubeClient } from '@wishbone/runtime/kube'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FakeApiServer } from '../../test/fake-api-server.ts'
 import { eventually, type Recorder, recorder } from '../../test/wait.ts'
@@ -23,7 +23,7 @@ let changes: WatchedName[]
 
 beforeEach(async () => {
   api = new FakeApiServer().install(pods)
-  client = new KubeClient(plainConnection(await api.listen()))
+  client = new KubeClient(fixedConnection(await api.listen()))
   log = recorder()
   changes = []
 })

@@ -1,4 +1,4 @@
-import { KubeClient, plainConnection } from '@wishbone/runtime/kube'
+import { fixedConnection, KubeClient } from '@wishbone/runtime/kube'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FakeApiServer } from '../../test/fake-api-server.ts'
 import { eventually, type Recorder, recorder } from '../../test/wait.ts'
@@ -36,7 +36,7 @@ let clock: number
 
 beforeEach(async () => {
   api = new FakeApiServer().install(routes, gateways)
-  client = new KubeClient(plainConnection(await api.listen()))
+  client = new KubeClient(fixedConnection(await api.listen()))
   log = recorder()
   clock = Date.parse('2030-01-01T00:00:00.500Z')
   store = new Store({ log, names: ['httpRoutes', 'gateways'], onChange: () => {} })

@@ -1,8 +1,6 @@
 // How the machine's own parts (kubelet, controllers, loader) talk to the API server: plain HTTP on its admin socket,
 // as clients like any other.
-import { Agent, type IncomingMessage, request } from 'node:http'
-import { text } from 'node:stream/consumers'
-import { isStatus, KubeError, type ResourceKind, resourcePath } from '@wishbone/runtime/kube'
+import { isStatus, KubeClient, type ResourceKind, resourcePath, socketConnection } from '@wishbone/runtime/kube'
 import type { KubeObject } from '../api/object.ts'
 import { socketPath as short } from '../socket-path.ts'
 
@@ -37,13 +35,9 @@ export const resources = {
   jobs: { apiVersion: 'batch/v1', kind: 'Job', plural: 'jobs', namespaced: true },
 } as const satisfies Record<string, ResourceKind>
 
-export interface WatchEvent<T> {
-  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'
-  readonly object: T
-}
-
 export interface ApiClient {
-  request<T>(method: string, path: string, body?: unknown, contentType?: string): Promise<T>
+  /** For list-watches and requests of other shapes. */
+  readonly kube: KubeClient
   get<T extends KubeObject>(resource: ResourceKind, namespace: string | undefined, name: string): Promise<T | undefined>
   create<T extends KubeObject>(resource: ResourceKind, object: KubeObject): Promise<T>
   /** JSON merge patch, on the object or on its status. */
@@ -56,63 +50,10 @@ export interface ApiClient {
   ): Promise<T>
   /** Not there any more is fine. */
   remove(resource: ResourceKind, namespace: string | undefined, name: string, graceSeconds?: number): Promise<void>
-  watch<T>(path: string, onEvent: (event: WatchEvent<T>) => void, signal: AbortSignal): Promise<void>
 }
 
 export function createApiClient(socketPath: string): ApiClient {
-  const agent = new Agent({ keepAlive: true, maxSockets: 32 })
-
-  const open = (
-    method: string,
-    path: string,
-    body: Buffer | undefined,
-    contentType: string,
-    signal?: AbortSignal,
-  ): Promise<IncomingMessage> =>
-    new Promise((resolve, reject) => {
-      const headers = {
-        accept: 'application/json',
-        ...(body ? { 'content-type': contentType, 'content-length': body.length } : {}),
-      }
-      const options = {
-        socketPath: short(socketPath),
-        method,
-        path,
-        headers,
-        agent: signal ? undefined : agent,
-        ...(signal ? { signal } : {}),
-      }
-      const message = request(options, resolve)
-      message.on('error', reject)
-      message.end(body)
-    })
-
-  const failure = (status: number, body: string): KubeError => {
-    try {
-      const parsed = JSON.parse(body) as { reason?: string; message?: string }
-      return new KubeError(status, parsed.reason ?? 'Unknown', parsed.message ?? body)
-    } catch {
-      return new KubeError(status, 'Unknown', body || `status ${status}`)
-    }
-  }
-
-  const send: ApiClient['request'] = async <T>(
-    method: string,
-    path: string,
-    body?: unknown,
-    contentType = 'application/json',
-  ) => {
-    const message = await open(
-      method,
-      path,
-      body === undefined ? undefined : Buffer.from(JSON.stringify(body)),
-      contentType,
-    )
-    const answer = await text(message)
-    if ((message.statusCode ?? 0) >= 400) throw failure(message.statusCode ?? 0, answer)
-    return JSON.parse(answer) as T
-  }
-
+  const kube = new KubeClient(socketConnection(short(socketPath)), 'wishbone-machine')
   const unlessGone = async <T>(work: Promise<T>): Promise<T | undefined> => {
     try {
       return await work
@@ -121,27 +62,16 @@ export function createApiClient(socketPath: string): ApiClient {
       throw cause
     }
   }
-
   return {
-    request: send,
-    get: (resource, namespace, name) => unlessGone(send('GET', resourcePath(resource, namespace, name))),
-    create: (resource, object) => send('POST', resourcePath(resource, object.metadata.namespace), object),
+    kube,
+    get: (resource, namespace, name) => unlessGone(kube.get(resourcePath(resource, namespace, name))),
+    create: (resource, object) =>
+      kube.request('POST', resourcePath(resource, object.metadata.namespace), { body: object }),
     patch: (resource, namespace, name, patch, subresource) =>
-      send('PATCH', resourcePath(resource, namespace, name, subresource), patch, 'application/merge-patch+json'),
-    async remove(resource, namespace, name, graceSeconds) {
-      const query = graceSeconds === undefined ? '' : `?gracePeriodSeconds=${graceSeconds}`
-      await unlessGone(send('DELETE', `${resourcePath(resource, namespace, name)}${query}`))
-    },
-    async watch<T>(path: string, onEvent: (event: WatchEvent<T>) => void, signal: AbortSignal) {
-      const message = await open('GET', path, undefined, '', signal)
-      if ((message.statusCode ?? 0) >= 400) throw failure(message.statusCode ?? 0, await text(message))
-      message.setEncoding('utf8')
-      let rest = ''
-      for await (const chunk of message) {
-        const lines = (rest + (chunk as string)).split('\n')
-        rest = lines.pop() ?? ''
-        for (const line of lines) if (line) onEvent(JSON.parse(line) as WatchEvent<T>)
-      }
+      kube.request('PATCH', resourcePath(resource, namespace, name, subresource), { body: patch, patch: 'merge' }),
+    async remove(resource, namespace, name, gracePeriodSeconds) {
+      const query = { gracePeriodSeconds }
+      await unlessGone(kube.request('DELETE', resourcePath(resource, namespace, name), { query }))
     },
   }
 }

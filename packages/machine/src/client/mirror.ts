@@ -1,6 +1,5 @@
 // A live copy of all objects of one kind, by list and watch.
-import { setTimeout as delay } from 'node:timers/promises'
-import { KubeError, type ResourceKind, resourcePath } from '@wishbone/runtime/kube'
+import { listWatch, type ResourceKind } from '@wishbone/runtime/kube'
 import type { KubeObject } from '../api/object.ts'
 import type { ApiClient } from './api.ts'
 
@@ -22,10 +21,7 @@ export function startMirror<T extends KubeObject>(
 ): Mirror<T> {
   const objects = new Map<string, T>()
   const listeners: ((now: T | undefined, before: T | undefined) => void)[] = []
-  let markSynced: () => void = () => {}
-  const synced = new Promise<void>((resolve) => {
-    markSynced = resolve
-  })
+  const { promise: synced, resolve: markSynced } = Promise.withResolvers<void>()
   const change = (key: string, now: T | undefined): void => {
     const before = objects.get(key)
     if (now && before?.metadata.resourceVersion === now.metadata.resourceVersion) return
@@ -33,43 +29,20 @@ export function startMirror<T extends KubeObject>(
     else if (!objects.delete(key)) return
     for (const listener of listeners) listener(now, before)
   }
-  const whole = (object: T): T => ({ ...object, apiVersion: resource.apiVersion, kind: resource.kind })
-
-  const follow = async (): Promise<void> => {
-    const list = await client.request<{ metadata: { resourceVersion: string }; items: T[] }>(
-      'GET',
-      resourcePath(resource),
-    )
-    const seen = new Set(list.items.map(keyOf))
-    for (const item of list.items) change(keyOf(item), whole(item))
-    for (const key of [...objects.keys()]) if (!seen.has(key)) change(key, undefined)
-    markSynced()
-    let version = list.metadata.resourceVersion
-    while (!signal.aborted) {
-      const path = `${resourcePath(resource)}?watch=true&allowWatchBookmarks=true&resourceVersion=${version}`
-      await client.watch<T>(
-        path,
-        ({ type, object }) => {
-          if (type === 'ERROR') throw new KubeError(410, 'Expired', 'the watch has expired')
-          version = object.metadata.resourceVersion ?? version
-          if (type === 'BOOKMARK') return
-          change(keyOf(object), type === 'DELETED' ? undefined : whole(object))
-        },
-        signal,
-      )
-    }
+  const upsert = (object: KubeObject): void => change(keyOf(object), object as T)
+  const handler = {
+    replace(list: readonly KubeObject[]): void {
+      const seen = new Set(list.map(keyOf))
+      for (const object of list) upsert(object)
+      for (const key of [...objects.keys()]) if (!seen.has(key)) change(key, undefined)
+      markSynced()
+    },
+    upsert,
+    remove: (object: KubeObject): void => change(keyOf(object), undefined),
   }
-
-  const run = async (): Promise<void> => {
-    while (!signal.aborted) {
-      try {
-        await follow()
-      } catch {
-        if (!signal.aborted) await delay(200)
-      }
-    }
-  }
-  void run()
+  // The server is in this process, or its neighbour: it is back at once, or never.
+  const options = { log: { warn: () => {} }, backoff: { firstMs: 200, maxMs: 200 }, absentMs: 200, signal }
+  void listWatch(client.kube, resource, handler, options)
   return {
     get: (namespace, name) => objects.get(`${namespace ?? ''}/${name}`),
     all: () => objects.values(),

@@ -124,7 +124,9 @@ export function startEndpoints(context: Context, cluster: readonly ('IPv4' | 'IP
       if (!now) await client.create(resources.endpointSlices, slice)
       else if (essence(now) !== essence(slice)) {
         const body = { ...slice, metadata: { ...slice.metadata, resourceVersion: now.metadata.resourceVersion } }
-        await client.request('PUT', resourcePath(resources.endpointSlices, namespace, slice.metadata.name), body)
+        await client.kube.request('PUT', resourcePath(resources.endpointSlices, namespace, slice.metadata.name), {
+          body,
+        })
       }
     }
     for (const slice of existing) {

@@ -13,13 +13,15 @@ export function createTokens(client: ApiClient): TokenSource {
       if (known && known.until > Date.now()) return known.token
       const account = pod.spec.serviceAccountName ?? 'default'
       const path = `${resourcePath(resources.serviceAccounts, pod.metadata.namespace, account)}/token`
-      const answer = await client.request<{ status: { token: string } }>('POST', path, {
-        apiVersion: 'authentication.k8s.io/v1',
-        kind: 'TokenRequest',
-        spec: {
-          ...(audience ? { audiences: [audience] } : {}),
-          expirationSeconds,
-          boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: pod.metadata.name, uid: pod.metadata.uid },
+      const answer = await client.kube.request<{ status: { token: string } }>('POST', path, {
+        body: {
+          apiVersion: 'authentication.k8s.io/v1',
+          kind: 'TokenRequest',
+          spec: {
+            ...(audience ? { audiences: [audience] } : {}),
+            expirationSeconds,
+            boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: pod.metadata.name, uid: pod.metadata.uid },
+          },
         },
       })
       cache.set(key, { token: answer.status.token, until: Date.now() + expirationSeconds * 800 })

@@ -1,6 +1,6 @@
 // Applies objects through the API server in the order in which they can exist; what is refused is reported with its place.
 import { setTimeout as delay } from 'node:timers/promises'
-import { isStatus, resourcePath } from '@wishbone/runtime/kube'
+import { isStatus, KubeError, resourcePath } from '@wishbone/runtime/kube'
 import { describe, identity, type Loaded, type Mistake } from '@wishbone/runtime/manifests'
 import type { KubeObject } from '../api/object.ts'
 import type { ApiClient } from '../client/api.ts'
@@ -32,7 +32,8 @@ const rank = (object: KubeObject): number => {
 
 /** The server's words without what the line already says, at the line of the field they are about, with a hint. */
 function refusal({ object, place, lineOf }: Loaded, cause: Error): Mistake {
-  const message = cause.message
+  const said = cause instanceof KubeError ? cause.detail : cause.message
+  const message = said
     .replace(/^\S+ in version "[^"]+" cannot be handled as an? \S+: strict decoding error: /, '')
     .replace(/^\S+ "[^"]*" is invalid: /, '')
   const field = fieldIn(message)
@@ -70,8 +71,7 @@ export class Applier {
       if (known) return known
       const path = object.apiVersion.includes('/') ? `/apis/${object.apiVersion}` : `/api/${object.apiVersion}`
       try {
-        const list = await this.#client.request<{ resources: { name: string; kind: string; namespaced: boolean }[] }>(
-          'GET',
+        const list = await this.#client.kube.get<{ resources: { name: string; kind: string; namespaced: boolean }[] }>(
           path,
         )
         for (const { name, kind, namespaced } of list.resources) {
@@ -92,12 +92,12 @@ export class Applier {
     interface Groups {
       readonly groups: readonly { readonly versions: readonly { readonly groupVersion: string }[] }[]
     }
-    const { groups } = await this.#client.request<Groups>('GET', '/apis')
+    const { groups } = await this.#client.kube.get<Groups>('/apis')
     const versions = ['v1', ...groups.flatMap((group) => group.versions.map((version) => version.groupVersion))]
     const lists = await Promise.all(
       versions.map(async (version) => {
         const path = version.includes('/') ? `/apis/${version}` : `/api/${version}`
-        const list = await this.#client.request<{ resources: { name: string; kind: string }[] }>('GET', path)
+        const list = await this.#client.kube.get<{ resources: { name: string; kind: string }[] }>(path)
         return list.resources.filter(({ name }) => !name.includes('/')).map(({ kind }) => `${version}/${kind}`)
       }),
     )
@@ -121,13 +121,8 @@ export class Applier {
         group.map(async (loaded) => {
           const { object } = loaded
           try {
-            const query = `fieldManager=${manager}&force=true&fieldValidation=Strict`
-            await this.#client.request(
-              'PATCH',
-              `${await this.pathOf(object)}?${query}`,
-              object,
-              'application/apply-patch+yaml',
-            )
+            const query = { fieldManager: manager, force: 'true', fieldValidation: 'Strict' }
+            await this.#client.kube.request('PATCH', await this.pathOf(object), { body: object, patch: 'apply', query })
           } catch (cause) {
             mistakes.push(refusal(loaded, cause as Error))
           }
@@ -139,7 +134,7 @@ export class Applier {
 
   async remove(object: KubeObject): Promise<void> {
     try {
-      await this.#client.request('DELETE', await this.pathOf(object))
+      await this.#client.kube.request('DELETE', await this.pathOf(object))
     } catch (cause) {
       if (!isStatus(cause, 404)) throw cause
     }

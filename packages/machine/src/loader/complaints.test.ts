@@ -70,7 +70,7 @@ test('a complaint is said once it has stood for two looks, and again only after 
   let live = route({ parents: [{ parentRef: { name: 'web' }, conditions: [unresolved] }] })
   const warn = vi.fn()
   const complaints = new Complaints({
-    client: { request: async () => live } as never,
+    client: { kube: { get: async () => live } } as never,
     pathOf: async () => '/x',
     warn,
   })

@@ -90,7 +90,7 @@ export class Complaints {
     const now = new Map<string, { looks: number; readonly loaded: Loaded; readonly message: string }>()
     for (const loaded of this.#objects) {
       try {
-        const live = await this.#options.client.request<KubeObject>('GET', await this.#options.pathOf(loaded.object))
+        const live = await this.#options.client.kube.get(await this.#options.pathOf(loaded.object))
         for (const message of complaintsOf(live)) {
           const key = `${describe(loaded.object)} ${message}`
           const looks = (this.#standing.get(key)?.looks ?? 0) + 1

@@ -87,15 +87,15 @@ export async function startControlPlane(context: Context, options: ControlPlaneO
 
 /** A kubeconfig with a token of the controller's account. */
 async function writeAccount({ client }: Context, { apiPort, caPem }: ControlPlaneOptions, path: string): Promise<void> {
-  const request = {
+  const body = {
     apiVersion: 'authentication.k8s.io/v1',
     kind: 'TokenRequest',
     spec: { expirationSeconds: tenYears },
   }
-  const answer = await client.request<{ status: { token: string } }>(
+  const answer = await client.kube.request<{ status: { token: string } }>(
     'POST',
     `${resourcePath(resources.serviceAccounts, namespace, account)}/token`,
-    request,
+    { body },
   )
   const cluster = {
     server: `https://${loopback}:${apiPort}`,

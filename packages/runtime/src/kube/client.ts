@@ -1,7 +1,8 @@
 // Requests to the Kubernetes API: JSON in, JSON out, and watches as a stream of events. No caching, no retrying.
 import http from 'node:http'
 import https from 'node:https'
-import type { Connection } from './connection.ts'
+import { text } from 'node:stream/consumers'
+import { type Connection, urlOf } from './connection.ts'
 import { kubeError } from './error.ts'
 
 export interface ObjectMeta {
@@ -29,12 +30,13 @@ export interface WatchEvent {
   readonly object: unknown
 }
 
-export type PatchType = 'apply' | 'merge'
+export type PatchType = 'apply' | 'merge' | 'strategic'
 
 const contentTypes = {
   // JSON is YAML; the API server takes only this name for server-side apply.
   apply: 'application/apply-patch+yaml',
   merge: 'application/merge-patch+json',
+  strategic: 'application/strategic-merge-patch+json',
   json: 'application/json',
 } as const
 
@@ -42,6 +44,8 @@ export interface RequestOptions {
   readonly query?: Readonly<Record<string, string | number | undefined>>
   readonly body?: unknown
   readonly patch?: PatchType
+  /** What the answer shall be. Default application/json. */
+  readonly accept?: string
   readonly signal?: AbortSignal
   /** Default 30 s. */
   readonly timeoutMs?: number
@@ -59,6 +63,7 @@ export class KubeClient {
     this.#userAgent = userAgent
   }
 
+  /** Its origin. */
   get server(): string {
     return this.#connection.server.origin
   }
@@ -66,22 +71,25 @@ export class KubeClient {
   /** The answer's body. Throws KubeError for any status but 2xx, and the transport's error if there was no answer. */
   async request<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
     const timeoutMs = options.timeoutMs ?? 30_000
-    const response = await this.#send(method, path, options, timeoutMs)
+    const response = await this.open(method, path, options)
     // Not a timeout of the socket: that one would outlive this request on a connection that is kept alive.
     const timer = setTimeout(
       () => response.destroy(new Error(`${method} ${path}: the answer stopped half-way`)),
       timeoutMs,
     )
-    const chunks: Buffer[] = []
-    try {
-      for await (const chunk of response) chunks.push(chunk as Buffer)
-    } finally {
-      clearTimeout(timer)
-    }
-    const text = Buffer.concat(chunks).toString('utf8')
+    const body = await text(response).finally(() => clearTimeout(timer))
+    return JSON.parse(body === '' ? 'null' : body) as T
+  }
+
+  /** The answer as it begins: its reader says for how long it may take. Throws as `request` does. */
+  async open(method: string, path: string, options: RequestOptions = {}): Promise<http.IncomingMessage> {
+    const timeoutMs = options.timeoutMs ?? 30_000
+    const response = await this.#send(method, path, options, timeoutMs)
     const status = response.statusCode ?? 0
-    if (status < 200 || status > 299) throw kubeError(status, parseOr(text), `${method} ${path}`)
-    return JSON.parse(text === '' ? 'null' : text) as T
+    if (status >= 200 && status <= 299) return response
+    const timer = setTimeout(() => response.destroy(), timeoutMs)
+    const body = await text(response).finally(() => clearTimeout(timer))
+    throw kubeError(status, parseOr(body), `${method} ${path}`)
   }
 
   get<T = KubeObject>(path: string, signal?: AbortSignal): Promise<T> {
@@ -102,13 +110,7 @@ export class KubeClient {
     options: { readonly query: RequestOptions['query']; readonly silenceMs: number; readonly onOpen?: () => void },
     signal: AbortSignal,
   ): AsyncGenerator<WatchEvent> {
-    const response = await this.#send('GET', path, { query: { ...options.query, watch: 'true' }, signal }, 30_000)
-    const status = response.statusCode ?? 0
-    if (status !== 200) {
-      const chunks: Buffer[] = []
-      for await (const chunk of response) chunks.push(chunk as Buffer)
-      throw kubeError(status, parseOr(Buffer.concat(chunks).toString('utf8')), `watch ${path}`)
-    }
+    const response = await this.open('GET', path, { query: { ...options.query, watch: 'true' }, signal })
     options.onOpen?.()
     const { silenceMs } = options
     response.socket.setTimeout(silenceMs, () =>
@@ -123,12 +125,15 @@ export class KubeClient {
 
   async #send(method: string, path: string, options: RequestOptions, timeoutMs: number): Promise<http.IncomingMessage> {
     const prepared = await this.#connection.prepare()
-    const base = this.#connection.server
-    const url = new URL(base.pathname.replace(/\/$/, '') + path, base)
+    const { server: base, socketPath } = this.#connection
+    const url = urlOf(base, path)
     for (const [name, value] of Object.entries(options.query ?? {}))
       if (value !== undefined) url.searchParams.set(name, String(value))
     const body = options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body))
-    const headers: Record<string, string | number> = { accept: 'application/json', ...prepared.headers }
+    const headers: Record<string, string | number> = {
+      accept: options.accept ?? 'application/json',
+      ...prepared.headers,
+    }
     headers['user-agent'] = this.#userAgent
     if (body !== undefined) {
       headers['content-type'] = contentTypes[options.patch ?? 'json']
@@ -140,6 +145,7 @@ export class KubeClient {
         method,
         headers,
         agent: prepared.agent,
+        ...(socketPath === undefined ? {} : { socketPath }),
         ...(options.signal === undefined ? {} : { signal: options.signal }),
       })
       const timer = setTimeout(

@@ -18,6 +18,8 @@ export interface Prepared {
 export interface Connection {
   /** Origin (and path prefix, if any) of the API server. */
   readonly server: URL
+  /** Where it listens, if on a Unix socket. */
+  readonly socketPath?: string
   /** Called before every request: credentials may have changed. */
   prepare(): Promise<Prepared>
   close(): void
@@ -38,11 +40,22 @@ export async function loadConnection(
   return kubeconfigConnection()
 }
 
-/** A connection over plain HTTP, for tests and proxies such as `kubectl proxy`. */
-export function plainConnection(server: string, token?: string): Connection {
-  const agent = new http.Agent(agentOptions)
+/** Where a path of the API is on a server that may have a path itself, as those behind a proxy do. */
+export function urlOf(server: URL, path: string): URL {
+  return new URL(server.pathname.replace(/\/$/, '') + path, server)
+}
+
+/** A connection with credentials that stay as they are; `tls` is for https. */
+export function fixedConnection(server: string, token?: string, tls: https.AgentOptions = {}): Connection {
+  const secure = server.startsWith('https:')
+  const agent = secure ? new https.Agent({ ...agentOptions, ...tls }) : new http.Agent(agentOptions)
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
   return { server: new URL(server), prepare: async () => ({ agent, headers }), close: () => agent.destroy() }
+}
+
+/** A connection to a server on a Unix socket, which knows its clients by the socket's permissions. */
+export function socketConnection(socketPath: string): Connection {
+  return { ...fixedConnection('http://localhost'), socketPath }
 }
 
 function podConnection(host: string, port: string, folder: string): Connection {
@@ -78,7 +91,7 @@ async function kubeconfigConnection(): Promise<Connection> {
   config.loadFromDefault()
   const cluster = config.getCurrentCluster()
   if (cluster === null) throw new Error('the kubeconfig has no current cluster; set KUBECONFIG or its current-context')
-  if (cluster.server.startsWith('http:')) return plainConnection(cluster.server, config.getCurrentUser()?.token)
+  if (cluster.server.startsWith('http:')) return fixedConnection(cluster.server, config.getCurrentUser()?.token)
   let last: { key: string; agent: http.Agent } | undefined
   return {
     server: new URL(cluster.server),

@@ -6,11 +6,16 @@ export class KubeError extends Error {
   readonly status: number
   /** Kubernetes' reason: NotFound, Conflict, Expired, Forbidden, AlreadyExists …; empty if the server gave none. */
   readonly reason: string
+  /** The server's own words, without what was asked of it. */
+  readonly detail: string
 
-  constructor(status: number, reason: string, message: string) {
-    super(message)
+  constructor(status: number, reason: string, detail: string, what?: string) {
+    super(
+      what === undefined ? detail : [`${what}: ${status}${reason && ` ${reason}`}`, detail].filter(Boolean).join(': '),
+    )
     this.status = status
     this.reason = reason
+    this.detail = detail
   }
 }
 
@@ -24,11 +29,7 @@ export function kubeError(status: number, body: unknown, what: string): KubeErro
   const object = typeof body === 'object' && body !== null ? (body as { reason?: unknown; message?: unknown }) : {}
   const reason = typeof object.reason === 'string' ? object.reason : ''
   const text = typeof object.message === 'string' ? object.message : typeof body === 'string' ? body.slice(0, 300) : ''
-  return new KubeError(
-    status,
-    reason,
-    `${what}: ${status}${reason === '' ? '' : ` ${reason}`}${text === '' ? '' : `: ${text}`}`,
-  )
+  return new KubeError(status, reason, text, what)
 }
 
 /** The text of whatever was thrown, with its causes' texts. */

@@ -7,7 +7,7 @@ export {
   type RequestOptions,
   type WatchEvent,
 } from './client.ts'
-export { type Connection, loadConnection, plainConnection } from './connection.ts'
+export { type Connection, fixedConnection, loadConnection, socketConnection, urlOf } from './connection.ts'
 export { isStatus, KubeError, messageOf } from './error.ts'
 export {
   type ListWatchHandler,

@@ -1,6 +1,7 @@
 // What a scene may do to a cluster and see of it. Everything goes through the Kubernetes API, so that the scenes
 // run unchanged on `wishbone up` and on a real cluster.
 import { PassThrough } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
   applyObject,
@@ -180,12 +181,7 @@ export function createCluster(client: KubeClient, outsideUrl: string): Cluster {
     },
     get: async (word, namespace, name) => getObject(client, await kind(word), namespace, name),
     async patch(word, namespace, name, patch) {
-      await client.request(
-        'PATCH',
-        client.pathOf(await kind(word), namespace, name),
-        patch,
-        'application/merge-patch+json',
-      )
+      await client.request('PATCH', client.pathOf(await kind(word), namespace, name), { body: patch, patch: 'merge' })
     },
     list: async (word, namespace, selector) => listObjects(client, await kind(word), namespace, selector),
     fetch: (pod, port, path) =>
@@ -199,7 +195,7 @@ export function createCluster(client: KubeClient, outsideUrl: string): Cluster {
       if (container) query.set('container', container)
       if (sinceSeconds) query.set('sinceSeconds', String(sinceSeconds))
       const path = `/api/v1/namespaces/${pod.metadata.namespace}/pods/${pod.metadata.name}/log?${query}`
-      return (await client.request('GET', path)).body
+      return text(await client.stream(path))
     },
     async toolbox<T>(pod: PodObject, ...words: string[]) {
       const result = await cluster.run(pod, ['node', 'src/client.ts', ...words])
