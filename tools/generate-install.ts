@@ -1,5 +1,6 @@
-// deploy/install.yaml is the chart with its default values, and the namespace; deploy/chart/README.md tells the values. This
-// makes both; with --check it only tells whether the committed ones are current, with --print the former it goes to standard output (more arguments go to Helm: `--set …`).
+// deploy/install.yaml is the chart with its default values, and the namespace; deploy/machine.yaml the same for packages/machine;
+// deploy/chart/README.md tells the values. This makes them; with --check it only tells whether the committed ones are current,
+// with --print the first goes to standard output (more arguments go to Helm: `--set …`).
 // Helm is built once into the cache through the Go module proxy, unless a helm of version 4 or 3 is installed.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
@@ -7,15 +8,28 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isMap, type Node, type Pair, parseDocument, type Scalar, type YAMLMap } from 'yaml'
+import { forMachine } from './machine-manifest.ts'
 
 const helmVersion = 'v4.3.1'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const files = { install: join(root, 'deploy/install.yaml'), values: join(root, 'deploy/chart/README.md') }
+const files = {
+  install: join(root, 'deploy/install.yaml'),
+  machine: join(root, 'deploy/machine.yaml'),
+  machineValues: join(root, 'deploy/machine.values.yaml'),
+  values: join(root, 'deploy/chart/README.md'),
+}
 const namespace = 'wishbone-system'
 
-const head = `# Wishbone without Helm: the chart in deploy/chart with its default values. Made by 'npm run install-manifest'; do not edit.
+const heads = {
+  install: `# Wishbone without Helm: the chart in deploy/chart with its default values. Made by 'npm run install-manifest'; do not edit.
 # Before it: kubectl apply --server-side --recursive -f deploy/crds
-apiVersion: v1
+`,
+  machine: `# The mesh on \`wishbone up\`: the chart in deploy/chart with machine.values.yaml. Made by 'npm run install-manifest'; do not edit.
+# The image \`wishbone\` is this checkout: its first argument names the program.
+`,
+}
+
+const namespaceObject = `apiVersion: v1
 kind: Namespace
 metadata:
   name: ${namespace}
@@ -51,7 +65,7 @@ function render(more: readonly string[]): string {
     .replace(/^# Source: .*\n/gm, '')
     .replace(/\n\n+---/g, '\n---')
     .replaceAll('managed-by: Helm', 'managed-by: kubectl')
-  return `${head}${manifests}`
+  return `${namespaceObject}${manifests}`
 }
 
 /** The values' table, from the comments of values.yaml that begin with `--`. */
@@ -78,10 +92,11 @@ function valuesTable(): string {
 }
 
 const args = process.argv.slice(2)
-if (args[0] === '--print') process.stdout.write(render(args.slice(1)))
+if (args[0] === '--print') process.stdout.write(`${heads.install}${render(args.slice(1))}`)
 else
   for (const [file, fresh] of [
-    [files.install, render([])],
+    [files.install, `${heads.install}${render([])}`],
+    [files.machine, `${heads.machine}${forMachine(render(['--values', files.machineValues]))}`],
     [files.values, valuesTable()],
   ] as const) {
     if (args[0] !== '--check') writeFileSync(file, fresh)

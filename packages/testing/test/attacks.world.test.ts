@@ -381,10 +381,11 @@ test("the node agent's sockets refuse what they cannot read", async () => {
 })
 
 test('the controller shows its dumps to nobody else, and outlives a target that is no URL', async () => {
+  const [controller] = await readyPods(cluster, 'wishbone-system', 'app=wishbone-controller')
   const script = `
     const http = require('node:http')
     const ask = (path) => new Promise((done) =>
-      http.get({ host: 'wishbone-controller.wishbone-system.svc', port: 8080, path }, (r) => { r.resume(); done(r.statusCode) })
+      http.get({ host: '${controller!.status?.podIP}', port: 8080, path }, (r) => { r.resume(); done(r.statusCode) })
         .on('error', (e) => done(e.message)))
     Promise.all(['//[', '/debug/config', '/debug/clients', '/debug/statuses', '/ready'].map(ask)).then((all) => console.log(JSON.stringify(all)))`
   const { stdout } = await cluster.run(attacker, ['node', '-e', script])
