@@ -168,7 +168,7 @@ export class Waypoint {
     })
     const tcpMetrics = createTcpMetrics(metrics, reporter, log.child({ scope: 'access' }))
     const passthrough = new Passthrough({ endpoints, dial, authorizer, random, metrics: tcpMetrics, log })
-    const accept = createAcceptor({ app, passthrough, log, clientFirstMs: limits.headersTimeoutMs })
+    const accept = createAcceptor({ app, passthrough, log, refused, clientFirstMs: limits.headersTimeoutMs })
     const { portOffset = 0 } = options
     const bindPort = options.bindPort ?? ((port: number) => openPort(port, portOffset))
     const gateway = new Gateway({

@@ -1,10 +1,11 @@
 // Where a try gets the request's body from: nothing, bytes that are in memory, or the client's stream.
+import { constants } from 'node:http2'
 import type { Readable } from 'node:stream'
 import type { HeaderList } from '@wishbone/core/filters'
 import { RequestBody } from './body.ts'
 import { type Head, hasBody, type IncomingRequest } from './head.ts'
 import { requestTrailers } from './request-trailers.ts'
-import type { Responder } from './responder.ts'
+import { closeStream, type Responder } from './responder.ts'
 
 /** Bodies of a known length up to this are read before the first try: one write, and any number of tries. */
 const smallBytes = 16_384
@@ -24,8 +25,15 @@ export interface BodySource {
   open(): Buffer | Readable | null
   /** A copy that does not slow the body down; null: there is no body. */
   mirror(): Buffer | Readable | null
-  /** After the response: reads what is left up to `limit`, then gives the connection up. */
-  finish(limit: number): void
+  /** After the response: reads what is left within the limits, then gives it up, and with HTTP/1 the connection. */
+  finish(linger: Linger): void
+}
+
+export interface Linger {
+  readonly bytes: number
+  readonly ms: number
+  /** Whether the client has the whole of the response; before, nothing is given up for the time it takes. */
+  readonly isTaken: () => boolean
 }
 
 const noBody: BodySource = {
@@ -97,8 +105,10 @@ class SmallBody implements BodySource {
     return this.#content ?? null
   }
 
-  finish(): void {
-    if (this.#content === undefined) this.#request.resume()
+  finish(linger: Linger): void {
+    if (this.#content !== undefined) return
+    giveUpAfter(this.#request, linger)
+    this.#request.resume()
   }
 }
 
@@ -134,10 +144,25 @@ class StreamedBody implements BodySource {
     return this.#body.mirror()
   }
 
-  finish(limit: number): void {
+  finish(linger: Linger): void {
     if (this.#body.complete || this.#request.destroyed) return
-    void this.#body.discard(limit).then((ended) => {
-      if (!ended) this.#request.destroy()
+    giveUpAfter(this.#request, linger)
+    void this.#body.discard(linger.bytes).then((ended) => {
+      if (!ended) giveUp(this.#request)
     })
   }
+}
+
+function giveUpAfter(request: IncomingRequest, { ms, isTaken }: Linger): void {
+  const timer = setInterval(() => isTaken() && giveUp(request), ms)
+  timer.unref()
+  const stop = () => clearInterval(timer)
+  request.once('end', stop)
+  request.once('close', stop)
+}
+
+/** The response is whole: an HTTP/2 client is told that the rest is not needed (RFC 9113 §8.1). */
+function giveUp(request: IncomingRequest): void {
+  if ('stream' in request) closeStream(request.stream, constants.NGHTTP2_NO_ERROR)
+  else request.destroy()
 }

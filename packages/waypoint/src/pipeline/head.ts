@@ -56,6 +56,12 @@ export class Head implements RequestHead {
     return typeof type === 'string' && /^application\/grpc(?:$|[+;])/i.test(type)
   }
 
+  /** A stream in which both ends talk when they like: gRPC's, or one of the Connect protocol. HTTP/1 has none. */
+  get isConversation(): boolean {
+    const type = this.#headers['content-type']
+    return this.isHttp2 && typeof type === 'string' && /^application\/(?:grpc(?:$|[+;])|connect\+)/i.test(type)
+  }
+
   get acceptsTrailers(): boolean {
     return /(?:^|,)\s*trailers\b/i.test(this.header('te') ?? '')
   }

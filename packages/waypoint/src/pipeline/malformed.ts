@@ -11,10 +11,16 @@ export function malformed(request: IncomingRequest, head: Head): string | undefi
   if (request.httpVersion === '0.9') return 'HTTP/0.9 is not spoken here'
   if (forbiddenInTarget.test(head.target)) return 'the target has a fragment or a character that no target has'
   if (!authorityForm.test(head.authority)) return 'its Host is no host'
-  if (head.isHttp2) return undefined
+  if (head.isHttp2) return namesAnotherHost(head) ? 'its Host is another than its :authority' : undefined
   const hosts = countOf(head.rawHeaders, 'host')
   if (hosts > 1) return 'it has more than one Host'
   return hosts === 0 && request.httpVersionMinor >= 1 ? 'it has no Host' : undefined
+}
+
+/** RFC 9113 §8.3.1. Backends, and what stands in front of us, may go by the one that we did not. */
+function namesAnotherHost(head: Head): boolean {
+  const host = head.header('host')
+  return host !== undefined && host !== head.authority && host.toLowerCase() !== head.authority.toLowerCase()
 }
 
 function countOf(rawHeaders: readonly string[], name: string): number {

@@ -17,6 +17,8 @@ export interface Responder {
   head(status: number, headers: HeaderList, ends: boolean): void
   /** Bytes that the client has not taken yet. */
   readonly unsent: number
+  /** The whole of the response has been taken from us. */
+  readonly taken: boolean
   /** False: wait for `onDrain`. */
   data(chunk: Buffer): boolean
   end(trailers: HeaderList | null): void
@@ -59,6 +61,10 @@ export class Http1Responder implements Responder {
 
   get unsent(): number {
     return this.#response.socket?.writableLength ?? 0
+  }
+
+  get taken(): boolean {
+    return this.#response.writableFinished
   }
 
   informational(status: number, headers: HeaderList): void {
@@ -137,7 +143,13 @@ export class Http2Responder implements Responder {
   }
 
   get unsent(): number {
-    return this.#stream.writableLength
+    // Heads are behind what the connection has not taken, and counted nowhere.
+    const ends = this.#ended && !this.closed ? 1 : 0
+    return this.#stream.writableLength + ends
+  }
+
+  get taken(): boolean {
+    return this.#ended && this.#stream.writableFinished
   }
 
   informational(status: number, headers: HeaderList): void {
@@ -155,7 +167,7 @@ export class Http2Responder implements Responder {
     if (this.closed) return
     // A client that was not told to send its body gives the stream up by itself, or is made to.
     if (this.awaitsContinue)
-      setTimeout(() => this.#ended && this.#stream.close(constants.NGHTTP2_NO_ERROR), abandonMs).unref()
+      setTimeout(() => this.#ended && closeStream(this.#stream, constants.NGHTTP2_NO_ERROR), abandonMs).unref()
     const fields = [':status', String(status)]
     for (let i = 0; i < headers.length; i += 2) fields.push(headers[i]!.toLowerCase(), headers[i + 1]!)
     this.#stream.respond(fields, ends ? { endStream: true } : { waitForTrailers: true })
@@ -174,7 +186,9 @@ export class Http2Responder implements Responder {
   }
 
   reset(): void {
-    if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    if (this.#stream.destroyed) return
+    // A client may use a response that it has whole (RFC 9113 §8.1).
+    closeStream(this.#stream, this.taken ? constants.NGHTTP2_NO_ERROR : constants.NGHTTP2_INTERNAL_ERROR)
   }
 
   onDrain(listener: () => void): void {
@@ -184,6 +198,12 @@ export class Http2Responder implements Responder {
   onClose(listener: (complete: boolean) => void): void {
     this.#stream.once('close', () => listener(this.#ended && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR))
   }
+}
+
+/** Sends RST_STREAM. Behind what a client does not read it would wait for ever, and so would everything that the stream holds. */
+export function closeStream(stream: ServerHttp2Stream, code: number): void {
+  stream.close(code)
+  setTimeout(() => stream.destroy(), abandonMs).unref()
 }
 
 function fieldsOf(headers: HeaderList): Record<string, string | string[]> {

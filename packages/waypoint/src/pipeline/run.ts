@@ -23,8 +23,11 @@ import { chooseBackend } from './weights.ts'
 
 const idempotentMethods = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
-/** Bytes of a request left unread after its response that are still read, so that the connection can be kept. */
-const lingerBytes = 1 << 20
+/**
+ * What of a request is still read after its response, so that the connection can be kept, or the response is not lost with it:
+ * nginx's lingering_timeout has the same seconds, between two reads.
+ */
+const linger = { bytes: 1 << 20, ms: 5_000 }
 
 export class RequestRun implements AttemptHooks, UpgradeRun {
   readonly context: RequestContext
@@ -56,7 +59,11 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
     this.#trace = services.trace?.(context)
     this.record = newRecord(context, services.now())
     this.record.traceId = this.#trace?.traceId
-    const progress = { received: () => this.body.bytes, sent: () => this.record.responseBytes }
+    const progress = {
+      received: () => this.body.bytes,
+      sent: () => this.record.responseBytes,
+      isConversation: context.head.isConversation,
+    }
     // Clients in the mesh are known, and may be silent for as long as they like.
     const isStranger = context.connection.destination.kind === 'gateway'
     this.#unwatchStall = isStranger
@@ -74,7 +81,11 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
       this.#fail(MeshError.from(cause))
     }
     clearTimeout(this.#deadline)
-    this.body.finish(lingerBytes)
+    this.body.finish({
+      bytes: linger.bytes,
+      ms: Math.min(linger.ms, this.services.stallTimeoutMs),
+      isTaken: () => this.responder.taken,
+    })
   }
 
   async #serve(): Promise<void> {

@@ -34,11 +34,11 @@ export const variables = {
   maxHeaderBytes: integer('MAX_HEADER_BYTES', defaultLimits.maxHeaderBytes, { max: 1 << 20 }),
   /** Requests at a time on one HTTP/2 connection. */
   maxConcurrentStreams: integer('MAX_CONCURRENT_STREAMS', defaultLimits.maxConcurrentStreams, { max: 65_535 }),
-  /** For the whole head of a request. */
+  /** For the whole head of a request, and for what begins an HTTP/2 connection. */
   headersTimeoutMs: duration('HEADERS_TIMEOUT', defaultLimits.headersTimeoutMs),
-  /** Without a byte from a client that owes some of its body, or that does not take its answer. */
+  /** Of a gateway: without a byte from a client that owes some of its body, or that does not take its answer. Not for waiting for a backend (the route's timeouts), nor for open gRPC streams, which may be quiet. */
   stallTimeoutMs: duration('STALL_TIMEOUT', defaultLimits.stallTimeoutMs),
-  /** Between requests on a connection. */
+  /** Between requests on a connection; an HTTP/2 connection without an open stream is told GOAWAY then. */
   idleTimeoutMs: duration('IDLE_TIMEOUT', defaultLimits.idleTimeoutMs),
   /** Of a gateway: proxies in front that are trusted to say in X-Forwarded-For and -Proto who the client is. */
   trustedHops: integer('TRUSTED_HOPS', 0, { max: 64 }),

@@ -8,6 +8,7 @@ import type { App } from './app.ts'
 import { classify, type Sniffed } from './classify.ts'
 import { bindConnection, type Connection, sourceNamespace } from './connection.ts'
 import { readFirstBytes } from './first-bytes.ts'
+import type { CountRefusal } from './limits.ts'
 
 /** A client of a protocol that is not known has this long to speak before the server is asked to. */
 const serverFirstMs = 100
@@ -16,6 +17,7 @@ export interface AcceptOptions {
   readonly app: App
   readonly passthrough: Passthrough
   readonly log: Logger
+  readonly refused: CountRefusal
   /** For a client that is known to speak first. */
   readonly clientFirstMs: number
 }
@@ -29,7 +31,7 @@ export type Acceptor = (
 ) => void
 
 /** The acceptor owns the stream from the call on; it never throws. */
-export function createAcceptor({ app, passthrough, log, clientFirstMs }: AcceptOptions): Acceptor {
+export function createAcceptor({ app, passthrough, log, refused, clientFirstMs }: AcceptOptions): Acceptor {
   const serve = (stream: Duplex, connection: Connection, listener: ListenerTable, sniffed: SniffResult) => {
     switch (sniffed) {
       case 'http1':
@@ -41,13 +43,24 @@ export function createAcceptor({ app, passthrough, log, clientFirstMs }: AcceptO
       case 'tls':
       case 'other':
       case 'silent':
+      case 'slow':
         // What says that it is HTTP is held to it: node answers 400.
         if (listener.protocol === 'http' || listener.protocol === 'http2' || listener.bound.kind === 'gateway') {
           if (sniffed === 'other') return app.serveHttp1(stream)
           if (sniffed === 'silent') return void stream.destroy()
+          if (sniffed === 'slow') return refuseSlow(stream, connection)
         }
         return passthrough.carry(stream, connection, listener, sniffed === 'tls' ? undefined : '')
     }
+  }
+  const refuseSlow = (stream: Duplex, { clientIp, clientPort }: Connection) => {
+    refused('slow-headers')
+    log.info('a connection is closed: bad request', {
+      reason: 'the client took too long for its first line',
+      client: `${clientIp}:${clientPort}`,
+    })
+    stream.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+    setTimeout(() => stream.destroy(), 1_000).unref()
   }
   return (stream, connection, listener, serverName) => {
     bindConnection(stream, connection)
@@ -70,8 +83,8 @@ export function createAcceptor({ app, passthrough, log, clientFirstMs }: AcceptO
   }
 }
 
-/** What the client speaks; the bytes stay in the stream. */
-type SniffResult = Sniffed | 'silent' | 'closed'
+/** What the client speaks; the bytes stay in the stream. 'slow': it has begun to, and time is over. */
+type SniffResult = Sniffed | 'silent' | 'slow' | 'closed'
 
 async function sniff(stream: Duplex, timeoutMs: number): Promise<SniffResult> {
   const first = await readFirstBytes(stream, timeoutMs, (bytes) => {
@@ -80,6 +93,6 @@ async function sniff(stream: Duplex, timeoutMs: number): Promise<SniffResult> {
   })
   if (stream.destroyed) return 'closed'
   if (first.kind === 'decided') return first.value
-  if (first.bytes.length > 0) return 'other'
-  return first.kind === 'silent' ? 'silent' : 'closed'
+  if (first.kind === 'silent') return first.bytes.length > 0 ? 'slow' : 'silent'
+  return first.bytes.length > 0 ? 'other' : 'closed'
 }

@@ -14,6 +14,8 @@ import type { ProxyAddress } from './proxy-protocol.ts'
 import { readProxyHeader } from './proxy-reader.ts'
 
 const openAgainMs = 2_000
+/** Milliseconds. A client that vanished is noticed after this, and not after the kernel's two hours: its streams may be quiet. */
+const keepAliveInitialDelay = 60_000
 
 /** What stands in front of a gateway. */
 export interface Front {
@@ -123,7 +125,13 @@ export class Gateway {
 
   #open(port: number): Promise<void> {
     const { host, bindPort, log } = this.#options
-    const server = net.createServer({ noDelay: true, keepAlive: true, allowHalfOpen: true, pauseOnConnect: false })
+    const server = net.createServer({
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay,
+      allowHalfOpen: true,
+      pauseOnConnect: false,
+    })
     this.#servers.set(port, server)
     const { promise, resolve } = Promise.withResolvers<void>()
     server.on('connection', (socket) => this.#onConnection(port, socket))

@@ -4,8 +4,9 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import http2 from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '@wishbone/runtime/log'
-import { bindConnection, connectionOf } from './connection.ts'
+import { bindConnection, type Connection, connectionOf } from './connection.ts'
 import type { CountRefusal, Limits, Refusal } from './limits.ts'
+import { SessionWatch } from './session-watch.ts'
 
 type OnRequest = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -45,7 +46,14 @@ const answers: Readonly<Record<string, Answer>> = {
     'slow-headers',
   ],
 }
+/** What HTTP/1 can say here: its parser refuses any other (RFC 9110 §15.6.2). */
+const methods: ReadonlySet<string> = new Set(http.METHODS)
+
 const malformed: Answer = ['400 Bad Request', 'the request is not valid HTTP/1.1', 'bad-request']
+
+function clientName(connection: Connection | undefined): string | undefined {
+  return connection === undefined ? undefined : `${connection.clientIp}:${connection.clientPort}`
+}
 
 export function createHttp1Server({ onRequest, log, limits, refused }: ProtocolOptions): ProtocolServer<http.Server> {
   const server = http.createServer({
@@ -58,40 +66,43 @@ export function createHttp1Server({ onRequest, log, limits, refused }: ProtocolO
     insecureHTTPParser: false,
     // An Upgrade that is none for us (h2c) is ignored, as RFC 9110 §7.8 allows.
     // One with a body is a plain request: what follows its head is content, and never the other protocol's first bytes.
-    shouldUpgradeCallback: ({ headers }) =>
+    shouldUpgradeCallback: ({ headers, httpVersionMajor }) =>
+      httpVersionMajor === 1 &&
       !/^h2c?$/i.test(headers.upgrade ?? '') &&
       headers['transfer-encoding'] === undefined &&
       Number(headers['content-length'] ?? 0) === 0,
   })
   server.maxHeadersCount = limits.maxHeaders
-  server.on('request', onRequest)
+  const report = (socket: Duplex, refusal: Refusal, reason: string, fields: Record<string, unknown> = {}) => {
+    refused(refusal)
+    log.info('a connection is closed: bad request', { reason, ...fields, client: clientName(connectionOf(socket)) })
+  }
+  const onHttp1Request = (request: IncomingMessage, response: ServerResponse) => {
+    if (request.httpVersionMajor === 1 || request.httpVersionMajor === 0) return onRequest(request, response)
+    // HTTP/2 does not begin like this, and llhttp does not mind (RFC 9110 §15.6.6). After the answers before it.
+    report(request.socket, 'bad-request', `the request says that it is HTTP/${request.httpVersion}`)
+    response.writeHead(505, { connection: 'close', 'content-length': '0' }).end()
+  }
+  server.on('request', onHttp1Request)
   // Without a listener node would ask for the body at once; the pipeline asks for it when it has somewhere to go.
-  server.on('checkContinue', onRequest)
+  server.on('checkContinue', onHttp1Request)
+  const end = (socket: Duplex, status: string) => {
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+    setTimeout(() => socket.destroy(), 1_000).unref()
+  }
   server.on('connect', (_request, socket) => {
-    const client = connectionOf(socket)
-    log.info('a connection is closed: bad request', {
-      reason: 'CONNECT is not for this port',
-      client: client === undefined ? undefined : `${client.clientIp}:${client.clientPort}`,
-    })
+    report(socket, 'bad-request', 'CONNECT is not for this port')
     socket.on('error', () => socket.destroy())
-    socket.end('HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+    end(socket, '405 Method Not Allowed')
   })
   server.on('clientError', (error: Error & { code?: string }, socket) => {
     const [status, reason, refusal] = answers[error.code ?? ''] ?? malformed
-    const client = connectionOf(socket)
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy()
       return
     }
-    refused(refusal)
-    log.info('a connection is closed: bad request', {
-      reason,
-      detail: error.message,
-      code: error.code,
-      client: client === undefined ? undefined : `${client.clientIp}:${client.clientPort}`,
-    })
-    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
-    setTimeout(() => socket.destroy(), 1_000).unref()
+    report(socket, refusal, reason, { detail: error.message, code: error.code })
+    end(socket, status)
   })
   // The server never listens, but its watch over slow clients and idle connections begins with this event.
   server.emit('listening')
@@ -114,6 +125,16 @@ export function createHttp2Server({
   readonly onRequest: (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void
 }): ProtocolServer<http2.Http2Server> {
   const sessions = new Set<http2.ServerHttp2Session>()
+  const watch = new SessionWatch({
+    limits,
+    onSlow(session) {
+      refused('slow-headers')
+      log.info('a connection is closed: bad request', {
+        reason: 'the client took too long for the head of its request',
+        client: clientName(connectionOf(session)),
+      })
+    },
+  })
   const told = new WeakSet<http2.ServerHttp2Session>()
   let leaving = false
   const server = http2.createServer({
@@ -131,27 +152,38 @@ export function createHttp2Server({
       enablePush: false,
     },
   })
-  server.on('request', onRequest)
-  server.on('checkContinue', onRequest)
+  const onKnownMethod: typeof onRequest = (request, response) => {
+    if (methods.has(request.method)) return onRequest(request, response)
+    refused('bad-request')
+    log.info('a request is refused', {
+      reason: `the method ${request.method} is not known`,
+      client: clientName(connectionOf(request.stream.session)),
+    })
+    request.resume()
+    response.writeHead(501).end()
+  }
+  server.on('request', onKnownMethod)
+  server.on('checkContinue', onKnownMethod)
   server.on('session', (session) => {
     sessions.add(session)
     session.setLocalWindowSize(4 << 20)
-    const connection = connectionOf(streamOf(session))
+    const stream = streamOf(session)
+    const connection = connectionOf(stream)
     if (connection !== undefined) bindConnection(session as unknown as Duplex, connection)
-    session.setTimeout(limits.idleTimeoutMs * 4, () => session.close())
+    watch.add(session, stream)
     session.once('close', () => sessions.delete(session))
     // Sockets are half-open so that clients may end their requests first; a session without requests has nothing to wait for.
-    streamOf(session)?.once('end', () => session.close())
+    stream?.once('end', () => session.close())
     session.on('error', (error: Error & { code?: string }) => {
       if (error.code !== 'ECONNRESET') refused('http2-error')
       log.info('a connection is closed: HTTP/2 error', {
         reason: error.message,
         code: error.code,
-        client: connection === undefined ? undefined : `${connection.clientIp}:${connection.clientPort}`,
+        client: clientName(connectionOf(session)),
       })
     })
-    session.on('stream', (stream) => {
-      stream.on('error', () => {})
+    session.on('stream', (opened) => {
+      opened.on('error', () => {})
       // A GOAWAY without a limit, and only while a request is open: without one the session would read no more.
       if (!leaving || told.has(session)) return
       told.add(session)
@@ -169,6 +201,7 @@ export function createHttp2Server({
       for (const session of sessions) session.close()
     },
     close: () => {
+      watch.close()
       for (const session of sessions) session.destroy()
     },
   }

@@ -8,11 +8,11 @@ export interface Limits {
   readonly maxHeaders: number
   /** Of one HTTP/2 connection. */
   readonly maxConcurrentStreams: number
-  /** For the whole head of a request. */
+  /** For the whole head of a request, and for what begins an HTTP/2 connection. */
   readonly headersTimeoutMs: number
-  /** Without a byte from a client that owes us one of its body, or that does not take what it asked for. */
+  /** Without a byte from a client that owes us one of its body, or that does not take what it asked for: pipeline/stalled.ts. */
   readonly stallTimeoutMs: number
-  /** Between requests on a connection. */
+  /** Between requests on a connection, which is without an open stream then. */
   readonly idleTimeoutMs: number
 }
 
