@@ -40,7 +40,7 @@ export function eventsOf(world: World, input: EventInput): readonly EventOf[] {
     events.push({ object: referenceTo(object), reason, message })
   }
   for (const [policy, { status, reason, message }] of input.policies.verdicts) {
-    // Departure 5 of the design: at a ztunnel an ALLOW rule with such fields matches nothing, a DENY rule more than it says.
+    // ADR 4, departure 5: at a ztunnel an ALLOW rule with such fields matches nothing, a DENY rule more than it says.
     if (status === 'False' && !hasTargetRefs(policy)) warn(policy, reason, message)
   }
   for (const namespace of world.snapshot.namespaces) {

@@ -69,9 +69,8 @@ function translateGateway(
   kind: ClassKind,
   owners: ReadonlyMap<string, Gateway>,
 ): TranslatedGateway {
-  const listeners = object.spec.listeners.map((spec) =>
-    translateListener(world, object, object, spec, { kind, others: object.spec.listeners }),
-  )
+  const own = object.spec.listeners.map((spec) => ({ spec, owner: object }))
+  const listeners = own.map(({ spec }) => translateListener(world, object, object, spec, { kind, others: own }))
   const listenerSets = translateListenerSets(world, object, kind)
   const every = everyListener({ listeners, listenerSets })
   const conflict = nameConflict(world, object, kind, owners)

@@ -5,7 +5,7 @@ import { no, type Verdict, yes } from '../conditions.ts'
 import { gatewayGroup } from '../names.ts'
 import { allowsNamespace } from '../selector.ts'
 import { type ClassKind, guarded, keyOf, namespaceLabels, olderFirst, type World } from '../world.ts'
-import type { ListenerSpec } from './listener-spec.ts'
+import type { OwnedListener } from './listener-spec.ts'
 import { type TranslatedListener, translateListener } from './listeners.ts'
 
 export interface TranslatedListenerSet {
@@ -23,7 +23,7 @@ export function translateListenerSets(
   gateway: Gateway,
   kind: ClassKind,
 ): readonly TranslatedListenerSet[] {
-  const earlier: ListenerSpec[] = [...gateway.spec.listeners]
+  const earlier: OwnedListener[] = gateway.spec.listeners.map((spec) => ({ spec, owner: gateway }))
   const key = keyOf(gateway)
   return world.snapshot.listenerSets
     .filter((set) => guarded(world, set, () => parentKey(set)) === key)
@@ -44,7 +44,7 @@ function translateSet(
   world: World,
   gateway: Gateway,
   object: ListenerSet,
-  { kind, earlier }: { readonly kind: ClassKind; readonly earlier: ListenerSpec[] },
+  { kind, earlier }: { readonly kind: ClassKind; readonly earlier: OwnedListener[] },
 ): TranslatedListenerSet {
   const key = keyOf(object)
   const refused = notAllowed(world, gateway, object, kind)
@@ -52,7 +52,7 @@ function translateSet(
   const listeners = object.spec.listeners.map((spec) => {
     const listener = translateListener(world, gateway, object, spec, { kind, others: [...earlier] })
     // One that is in conflict takes nothing from those that follow.
-    if (!listener.conflicted) earlier.push(spec)
+    if (!listener.conflicted) earlier.push({ spec, owner: object })
     return listener
   })
   return { key, object, accepted: acceptedVerdict(listeners), listeners }

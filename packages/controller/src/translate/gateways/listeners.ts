@@ -4,13 +4,11 @@ import type { Gateway } from '../../kinds/index.ts'
 import { no, type Verdict, yes } from '../conditions.ts'
 import { createSound } from '../sound.ts'
 import type { ClassKind, World } from '../world.ts'
-import type { ListenerOwner, ListenerSpec } from './listener-spec.ts'
+import type { ListenerOwner, ListenerSpec, OwnedListener } from './listener-spec.ts'
 import { type ListenerTls, listenerTls } from './listener-tls.ts'
 import { conflictOf, messageProtocol, protocolVerdict, type RouteKind, routeKinds } from './protocols.ts'
 
-export interface TranslatedListener {
-  readonly spec: ListenerSpec
-  readonly owner: ListenerOwner
+export interface TranslatedListener extends OwnedListener {
   /** Where it listens, for the l7.Listener. */
   readonly bound: l7.GatewayPort
   readonly protocol: l7.Protocol
@@ -32,13 +30,13 @@ export function translateListener(
   gateway: Gateway,
   owner: ListenerOwner,
   spec: ListenerSpec,
-  { kind, others }: { readonly kind: ClassKind; readonly others: readonly ListenerSpec[] },
+  { kind, others }: { readonly kind: ClassKind; readonly others: readonly OwnedListener[] },
 ): TranslatedListener {
   const bound = createSound(l7.GatewayPortSchema, { port: spec.port, hostname: (spec.hostname ?? '').toLowerCase() })
   const prefix = owner.kind === 'ListenerSet' ? 'listenerset' : 'gateway'
   const protocol = protocolVerdict(spec, kind)
   const isKnown = protocol.status === 'True'
-  const conflict = isKnown ? conflictOf(spec, others, kind) : undefined
+  const conflict = isKnown ? conflictOf({ spec, owner }, others, kind) : undefined
   const kinds = isKnown ? routeKinds(spec, kind) : { supported: [], unknown: [], possible: [] }
   const hasTls = isKnown && (spec.protocol === 'HTTPS' || spec.protocol === 'TLS')
   const tls = hasTls ? listenerTls(world, gateway, owner, spec) : undefined

@@ -2,8 +2,8 @@
 import { l7 } from '@wishbone/proto'
 import { no, type Verdict, yes } from '../conditions.ts'
 import { gatewayGroup } from '../names.ts'
-import type { ClassKind } from '../world.ts'
-import type { ListenerSpec } from './listener-spec.ts'
+import { type ClassKind, keyOf } from '../world.ts'
+import type { ListenerOwner, ListenerSpec, OwnedListener } from './listener-spec.ts'
 
 export interface RouteKind {
   readonly group: string
@@ -70,23 +70,35 @@ export function routeKinds(spec: ListenerSpec, kind: ClassKind) {
 }
 
 /** Why the listener can't be beside one of `others` (Gateway API, Listener: distinct); undefined: it can. */
-export function conflictOf(spec: ListenerSpec, others: readonly ListenerSpec[], kind: ClassKind): Verdict | undefined {
+export function conflictOf(
+  { spec, owner }: OwnedListener,
+  others: readonly OwnedListener[],
+  kind: ClassKind,
+): Verdict | undefined {
   const protocols = protocolsOf(kind)
   const own = protocols[spec.protocol]
-  for (const other of others) {
+  for (const { spec: other, owner: otherOwner } of others) {
     const against = protocols[other.protocol]
     if (!own || !against || other === spec || other.port !== spec.port) continue
     // A port of UDP has nothing to do with the same one of TCP.
     if ((own.sharing === 'udp') !== (against.sharing === 'udp')) continue
     if (own.sharing !== against.sharing) {
-      const where = `port ${spec.port} has protocol ${other.protocol} in listener ${other.name}`
+      const where = `port ${spec.port} has protocol ${other.protocol} in ${nameOf(other, otherOwner, owner)}`
       return no('ProtocolConflict', `${where}; choose another port`)
     }
     const byHostname = own.sharing === 'http' || own.sharing === 'tls'
     if (!byHostname || (other.hostname ?? '').toLowerCase() === (spec.hostname ?? '').toLowerCase()) {
       const same = byHostname ? 'the same port and hostname' : 'the same port'
-      return no('HostnameConflict', `listener ${other.name} has ${same}; remove one of them`)
+      return no('HostnameConflict', `${nameOf(other, otherOwner, owner)} has ${same}; remove one of them`)
     }
   }
   return undefined
+}
+
+/** Names repeat between a Gateway and its ListenerSets, which may be other people's. */
+function nameOf(listener: ListenerSpec, owner: ListenerOwner, reader: ListenerOwner): string {
+  const { kind, metadata } = owner
+  const isOwn =
+    kind === reader.kind && metadata.namespace === reader.metadata.namespace && metadata.name === reader.metadata.name
+  return isOwn ? `listener ${listener.name}` : `listener ${listener.name} of ${kind} ${keyOf(owner)}`
 }
