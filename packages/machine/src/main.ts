@@ -140,7 +140,7 @@ async function run({
     otherUsers: otherUsersExist(),
     warn,
   })
-  publishLoadBalancers(mirrors, runFolder, tell)
+  publishLoadBalancers(context, runFolder, tell)
 
   process.stdin.on('end', () => void stop(kubelet, abort))
   process.stdin.resume()

@@ -4,8 +4,9 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { createServer as createHttp } from 'node:http'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import type { Mirrors } from './controllers/index.ts'
+import type { Context } from './controllers/index.ts'
 import type { MachineEvent } from './sandbox.ts'
+import { schemeOf } from './schemes.ts'
 import { socketPath } from './socket-path.ts'
 import type { Service } from './types.ts'
 
@@ -45,26 +46,37 @@ function joinSockets(outer: Socket, ip: string, port: number): void {
   inner.pipe(outer)
 }
 
-/** A unix socket for every TCP port of every LoadBalancer Service, announced as they come and go. */
-export function publishLoadBalancers(mirrors: Mirrors, folder: string, tell: (event: MachineEvent) => void): void {
+/** A unix socket for every TCP port of every LoadBalancer Service, announced as they come and go. UDP stays inside, and is told. */
+export function publishLoadBalancers(
+  { client, mirrors }: Pick<Context, 'client' | 'mirrors'>,
+  folder: string,
+  tell: (event: MachineEvent) => void,
+): void {
   mkdirSync(folder, { recursive: true })
   const open = new Map<string, Server>()
+  const inside = new Set<string>()
   const reconcile = (service: Service): void => {
     const { namespace = '', name } = service.metadata
     const ip = mirrors.services.get(namespace, name)?.status?.loadBalancer?.ingress?.[0]?.ip
     const live =
       service.spec.type === 'LoadBalancer' && ip !== undefined && mirrors.services.get(namespace, name) !== undefined
-    const ports = live
-      ? (service.spec.ports ?? []).filter((port) => (port.protocol ?? 'TCP') === 'TCP').map((port) => port.port)
-      : []
+    const all = live ? (service.spec.ports ?? []) : []
+    const ports = all.filter(({ protocol = 'TCP' }) => protocol === 'TCP')
+    for (const { port } of all.filter(({ protocol }) => protocol === 'UDP')) {
+      const text = `${namespace}/${name} port ${port}: udp://${ip}:${port}, from pods only`
+      if (inside.has(text)) continue
+      inside.add(text)
+      tell({ event: 'note', text })
+    }
     const prefix = `${namespace}_${name}_`
     for (const [key, server] of open) {
-      if (!key.startsWith(prefix) || ports.includes(Number(key.slice(prefix.length)))) continue
+      if (!key.startsWith(prefix) || ports.some(({ port }) => port === Number(key.slice(prefix.length)))) continue
       server.close()
       open.delete(key)
       tell({ event: 'unpublish', namespace, service: name, port: Number(key.slice(prefix.length)) })
     }
-    for (const port of ports) {
+    for (const servicePort of ports) {
+      const { port } = servicePort
       const key = `${prefix}${port}`
       if (open.has(key) || !ip) continue
       // Socket paths are short; names are not.
@@ -75,7 +87,10 @@ export function publishLoadBalancers(mirrors: Mirrors, folder: string, tell: (ev
         if (now) joinSockets(outer, now, port)
         else outer.destroy()
       })
-      server.listen(socketPath(socket), () => tell({ event: 'publish', namespace, service: name, port, socket }))
+      server.listen(socketPath(socket), async () => {
+        const scheme = await schemeOf(client, service, servicePort)
+        if (open.get(key) === server) tell({ event: 'publish', namespace, service: name, port, scheme, socket })
+      })
       open.set(key, server)
     }
   }

@@ -39,6 +39,8 @@ export type MachineEvent =
       readonly namespace: string
       readonly service: string
       readonly port: number
+      /** What its clients speak: http, https, tls or tcp. */
+      readonly scheme: string
       readonly socket: string
     }
   | { readonly event: 'unpublish'; readonly namespace: string; readonly service: string; readonly port: number }
@@ -60,7 +62,7 @@ export interface SandboxOptions {
 
 export interface Sandbox extends AsyncDisposable {
   readonly kubeconfig: string
-  /** http://localhost:PORT of a LoadBalancer Service's port; waits until it is published. */
+  /** http://localhost:PORT, https, tls or tcp, of a LoadBalancer Service's port; waits until it is published. */
   urlOf(namespace: string, service: string, port: number, timeoutMs?: number): Promise<string>
   /** Resolves when everything is ready; rejects when the machine ends before. */
   readonly ready: Promise<void>
@@ -123,8 +125,8 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   claimState(stateDir)
   const apiSocket = join(stateDir, 'run', 'api.sock')
   const api = await startRelay(0, apiSocket)
-  const relays = new Map<string, Relay>()
-  const waiting = new Map<string, ((port: number) => void)[]>()
+  const relays = new Map<string, { readonly relay: Relay; readonly url: string }>()
+  const waiting = new Map<string, ((url: string) => void)[]>()
   const keyOf = (namespace: string, service: string, port: number): string => `${namespace}/${service}:${port}`
 
   const child = spawnInside(
@@ -160,8 +162,9 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     const key = keyOf(event.namespace, event.service, event.port)
     if (relays.has(key)) return
     const relay = await startRelay(options.portFor?.(event.namespace, event.service, event.port) ?? 0, event.socket)
-    relays.set(key, relay)
-    for (const tell of waiting.get(key) ?? []) tell(relay.port)
+    const url = `${event.scheme}://localhost:${relay.port}`
+    relays.set(key, { relay, url })
+    for (const tell of waiting.get(key) ?? []) tell(url)
     waiting.delete(key)
   }
   const handle = (event: MachineEvent): void => {
@@ -169,7 +172,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     if (event.event === 'publish') void publish(event)
     if (event.event === 'unpublish') {
       const key = keyOf(event.namespace, event.service, event.port)
-      void relays.get(key)?.[Symbol.asyncDispose]()
+      void relays.get(key)?.relay[Symbol.asyncDispose]()
       relays.delete(key)
     }
     options.onEvent?.(event)
@@ -189,7 +192,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     async urlOf(namespace, service, port, timeoutMs = 30_000) {
       const key = keyOf(namespace, service, port)
       const known = relays.get(key)
-      if (known) return `http://localhost:${known.port}`
+      if (known) return known.url
       return new Promise((accept, refuse) => {
         const timer = setTimeout(
           () =>
@@ -200,9 +203,9 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
             ),
           timeoutMs,
         )
-        const tell = (local: number): void => {
+        const tell = (url: string): void => {
           clearTimeout(timer)
-          accept(`http://localhost:${local}`)
+          accept(url)
         }
         waiting.set(key, [...(waiting.get(key) ?? []), tell])
       })
@@ -215,7 +218,8 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       }, 10_000)
       await ended
       clearTimeout(patience)
-      await Promise.all([api, ...relays.values()].map((relay) => relay[Symbol.asyncDispose]()))
+      const all = [api, ...[...relays.values()].map(({ relay }) => relay)]
+      await Promise.all(all.map((relay) => relay[Symbol.asyncDispose]()))
       releaseState(stateDir)
     },
   }

@@ -26,6 +26,8 @@ describe('links', () => {
     ['a name that means the loopback', { hostname: 'a.localhost' }, '127.0.0.1', 'http://a.localhost:8080'],
     ['which it does not elsewhere', { hostname: 'a.localhost' }, '192.0.2.1', 'http://192.0.2.1:8080, for a.localhost'],
     ['another name', { hostname: '*.example.com' }, '::1', 'http://[::1]:8080, for *.example.com'],
+    ['bytes', { protocol: 'TCP', port: 9000 }, '127.0.0.1', 'tcp://127.0.0.1:9000'],
+    ['TLS that is passed on', { protocol: 'TLS', port: 443 }, '127.0.0.1', 'tls://127.0.0.1:8443'],
     ['another protocol', { protocol: 'UDP', port: 53 }, '127.0.0.1', 'udp://127.0.0.1:8053'],
   ])('%s', (_what, listener, address, url) => {
     const status = { addresses: [{ value: address }], listeners: [serving('l0')] }

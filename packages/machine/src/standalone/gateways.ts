@@ -1,5 +1,7 @@
 // What a person is told about Gateways: where they can be reached, and whether they are done with. Pure.
+
 import type { KubeObject } from '../api/object.ts'
+import { schemeOfProtocol } from '../schemes.ts'
 import type { Condition } from '../types.ts'
 
 export interface Gateway extends KubeObject {
@@ -26,7 +28,6 @@ export function openPort(port: number, offset: number): number {
   return port < 1024 ? port + offset : port
 }
 
-const schemes: Readonly<Record<string, string>> = { HTTP: 'http', HTTPS: 'https', TLS: 'tls', TCP: 'tcp', UDP: 'udp' }
 const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1'
 
 /** `http://127.0.0.1:8080` for each listener that serves, with the host names that it is for. */
@@ -44,7 +45,7 @@ export function linksOf(gateway: Gateway, portOffset: number): readonly string[]
       // Browsers and curl know where *.localhost is.
       const isName = hostname?.endsWith('localhost') && !hostname.startsWith('*') && isLoopback(address)
       const host = isName ? hostname : address.includes(':') ? `[${address}]` : address
-      const url = `${schemes[protocol] ?? protocol.toLowerCase()}://${host}:${openPort(port, portOffset)}`
+      const url = `${schemeOfProtocol(protocol)}://${host}:${openPort(port, portOffset)}`
       const names = hostname === undefined || isName ? '' : `, for ${hostname}`
       return `${nameOf(gateway)} ${name}: ${url}${names}`
     })
