@@ -1,5 +1,6 @@
 // The README's walk: as an unprivileged user start, ask, edit, ask again, break, read the message, delete, stop.
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import {
   chownSync,
   cpSync,
@@ -178,6 +179,29 @@ test('an edit is in force at once; a mistake is told and changes nothing else', 
   await answers('/', '"pages"')
   await wishbone('delete', 'httproute', 'partner')
   await expect.poll(() => ask('/partner', 'localhost').then(({ status }) => status)).toBe(404)
+})
+
+test('a key that is not the certificate’s is told, and the other listener goes on', async () => {
+  const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' })
+  const path = join(manifests, 'certificate.yaml')
+  const good = readFileSync(path, 'utf8')
+  writeFileSync(path, good.replace(/tls\.key: .*/, `tls.key: ${Buffer.from(other).toString('base64')}`))
+  await said(
+    /gateway\.yaml:1: Gateway edge: listener https: .*tls\.key that does not belong to the certificate.*InvalidCertificateRef/,
+  )
+  await said(`no longer: default/edge https: https://shop.localhost:${443 + offset}`)
+  expect((await ask('/')).status).toBe(200)
+  writeFileSync(path, good)
+  await expect
+    .poll(
+      () =>
+        ask('/', 'shop.localhost', 'https').then(
+          ({ status }) => status,
+          () => undefined,
+        ),
+      { timeout: 15_000 },
+    )
+    .toBe(200)
 })
 
 test('the pod of a Gateway that is deleted is gone within 5 s; it comes back with the Gateway', async () => {

@@ -44,7 +44,7 @@ test.each([
       ],
     },
   }
-  const client = { request: async (_method: string, path: string) => objects[path] } as unknown as ApiClient
+  const client = { kube: { get: async (path: string) => objects[path] } } as unknown as ApiClient
   const ownerReferences = [{ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', name: 'edge', uid: 'u' }]
   const service = { metadata: { name: 'edge-wishbone', namespace: 'infra', ownerReferences } } as unknown as Service
   expect(await schemeOf(client, service, { port, name: `port-${port}` })).toBe(scheme)

@@ -43,9 +43,9 @@ export async function schemeOf(client: ApiClient, { metadata }: Service, port: S
 /** The Gateway's own and those of the ListenerSets that name it. */
 async function listenersOf(client: ApiClient, namespace: string, gateway: string): Promise<readonly Listener[]> {
   const group = '/apis/gateway.networking.k8s.io/v1'
-  const own = await client.request<WithListeners>('GET', `${group}/namespaces/${namespace}/gateways/${gateway}`)
-  const sets = await client
-    .request<{ readonly items: readonly WithListeners[] }>('GET', `${group}/listenersets`)
+  const own = await client.kube.get<WithListeners>(`${group}/namespaces/${namespace}/gateways/${gateway}`)
+  const sets = await client.kube
+    .get<{ readonly items: readonly WithListeners[] }>(`${group}/listenersets`)
     .catch(() => ({ items: [] }))
   const attached = sets.items.filter(
     ({ metadata, spec: { parentRef } }) =>

@@ -66,13 +66,70 @@ describe('complaintsOf', () => {
   ])('$name', ({ object, said }) => expect(complaintsOf(object)).toEqual(said))
 })
 
+describe('a waypoint that does not exist', () => {
+  const service = (labels: Record<string, string>): KubeObject =>
+    ({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'web', namespace: 'shop', labels },
+      spec: {},
+      status: {
+        conditions: [
+          { type: 'istio.io/WaypointBound', status: 'False', reason: 'WaypointMissing', message: 'no waypoint shop/w' },
+        ],
+      },
+    }) as KubeObject
+  const namespace: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } }
+  const eventOn = (kind: string, name: string, lastTimestamp: string) => ({
+    metadata: { name: `${name}.1`, uid: `${kind}${name}` },
+    involvedObject: {
+      apiVersion: 'v1',
+      kind,
+      name,
+      ...(kind === 'Namespace' ? { namespace: '' } : { namespace: 'shop' }),
+    },
+    source: { component: 'wishbone-controller' },
+    reason: 'WaypointMissing',
+    message: 'no waypoint shop/w',
+    lastTimestamp,
+  })
+
+  test('is told of the Service that names it, and not of each in a namespace that does', () => {
+    expect(complaintsOf(service({ 'istio.io/use-waypoint': 'w' }))).toEqual([
+      'no waypoint shop/w (istio.io/WaypointBound: WaypointMissing)',
+    ])
+    expect(complaintsOf(service({}))).toEqual([])
+  })
+
+  test('is told of namespaces and pods by their Events, each once', async () => {
+    let items = [eventOn('Namespace', 'shop', 't1'), eventOn('Pod', 'web-1', 't1'), eventOn('Service', 'web', 't1')]
+    const [warn, warnOf] = [vi.fn(), vi.fn()]
+    const complaints = new Complaints({
+      client: { kube: { get: async () => ({ items }) } } as never,
+      pathOf: async () => '/x',
+      warn,
+      warnOf,
+    })
+    const loaded = { object: namespace, place: { file: 'a.yaml', line: 1 } }
+    complaints.follow([loaded])
+    await complaints.look()
+    await complaints.look()
+    expect(warn.mock.calls).toEqual([[loaded, 'no waypoint shop/w (WaypointMissing)']])
+    expect(warnOf.mock.calls).toEqual([['Pod shop/web-1', 'no waypoint shop/w (WaypointMissing)']])
+    items = [eventOn('Namespace', 'shop', 't2')]
+    await complaints.look()
+    expect(warn).toHaveBeenCalledTimes(2)
+  })
+})
+
 test('a complaint is said once it has stood for two looks, and again only after it was gone', async () => {
   let live = route({ parents: [{ parentRef: { name: 'web' }, conditions: [unresolved] }] })
   const warn = vi.fn()
   const complaints = new Complaints({
-    client: { kube: { get: async () => live } } as never,
+    client: { kube: { get: async (path: string) => (path === '/x' ? live : { items: [] }) } } as never,
     pathOf: async () => '/x',
     warn,
+    warnOf: vi.fn(),
   })
   complaints.follow([{ object: live, place: { file: 'a.yaml', line: 1 } }])
   const seen: number[] = []

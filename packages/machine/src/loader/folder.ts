@@ -1,6 +1,7 @@
 // Keeps the cluster as a folder says: applied at start, and again whenever a file in it changes.
 import { existsSync, watch } from 'node:fs'
 import { relative } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { describe, identity, type Loaded, type Mistake, readPath, withoutDuplicates } from '@wishbone/runtime/manifests'
 import type { KubeObject } from '../api/object.ts'
 import type { ApiClient } from '../client/api.ts'
@@ -33,6 +34,9 @@ function summary(applied: number, deleted: number): string {
   return parts.join(', ')
 }
 
+/** Statuses that are written one after another contradict each other no longer than this. */
+const standMs = 300
+
 const mistakeKey = ({ place, object, message }: Mistake): string => `${place.file} ${object ?? ''} ${message}`
 
 export class FolderLoader {
@@ -53,6 +57,7 @@ export class FolderLoader {
       pathOf: (object) => this.#applier.pathOf(object),
       warn: ({ object, place }, message) =>
         options.warn(mistakeText({ place, object: describe(object), message }, process.cwd())),
+      warnOf: (object, message) => options.warn(`${object}: ${message}`),
     })
   }
 
@@ -115,6 +120,13 @@ export class FolderLoader {
       if (message !== undefined)
         this.#options.warn(mistakeText({ place, object: describe(object), message }, process.cwd()))
     }
+  }
+
+  /** Tells now what the controller complains of; for when it has looked at everything. */
+  async complain(): Promise<void> {
+    await this.#complaints.look()
+    await delay(standMs)
+    await this.#complaints.look()
   }
 
   watch(signal: AbortSignal): void {

@@ -128,7 +128,8 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     const processOf = (gateway: string): PodProcess | undefined => proxies?.byGateway.get(gateway)
     await untilSettled({ gateways, processOf, controlPlane, progress, signal })
     if (signal.aborted) return
-    // Its complaints come from statuses: not before the controller has written them.
+    // Its complaints come from statuses: not before the controller has written them, and before anybody is told that all is ready.
+    await loader.complain()
     loader.watch(signal)
     followGateways({
       gateways,
