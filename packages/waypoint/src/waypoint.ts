@@ -115,9 +115,13 @@ export class Waypoint {
     const random = options.random ?? Math.random
     const now = () => performance.now()
     const table = () => store.table
-    const isGateway = () => table().ports.size + table().udpPorts.size > 0
+    // What the controller gives it decides, perhaps only later: listeners may be mended after the start. Once a gateway it stays one,
+    // without listeners too: requests that are still open must not pass by a waypoint then.
+    let hasServed = false
+    const isGateway = () => (hasServed ||= table().ports.size + table().udpPorts.size > 0)
     const draining = { current: false }
     store.flush()
+    isGateway()
     const pool = new HbonePool({ log })
     const self = () => mesh?.self()
     const endpoints = new Endpoints({
@@ -136,7 +140,7 @@ export class Waypoint {
     })
     const forwarder = new Forwarder(dial, now)
     const authorizer = new Authorizer(state, store)
-    const reporter = isGateway() ? 'source' : 'waypoint'
+    const reporter = () => (isGateway() ? 'source' : 'waypoint')
     const httpMetrics = createHttpMetrics(metrics, reporter)
     const accessLog = options.accessLog === undefined ? undefined : createAccessLog(options.accessLog)
     const limits = options.limits ?? defaultLimits
@@ -190,6 +194,7 @@ export class Waypoint {
     waypoint.#meshPort = await meshServer?.listen()
     store.onChange((next) => {
       for (const { resource, reason } of next.problems) log.warn('a resource is not in force', { resource, reason })
+      isGateway()
       endpoints.invalidate()
       waypoint.#reconcile()
     })

@@ -127,3 +127,15 @@ test('TCPRoute: the server may speak first; weights per connection', async () =>
   }
   expect(counts).toEqual({ first: 30, second: 10 })
 })
+
+test('whose first listener comes after the start reports as any gateway', async () => {
+  const app = await echo('late')
+  const late = await startWorld({ app: [app.port] }, [{ backends: [to('app')] }], { listenerLater: true })
+  try {
+    expect((await fetch(`http://127.0.0.1:${late.port}/`)).status).toBe(200)
+    expect(await late.metrics.text()).toMatch(/istio_requests_total\{reporter="source",/)
+  } finally {
+    await late.waypoint.close()
+    app.close()
+  }
+})

@@ -28,7 +28,7 @@ const listenerPort = 8080
 export async function startWorld(
   backends: Readonly<Record<string, readonly number[]>>,
   routes: readonly RouteInit[],
-  options: Partial<WaypointOptions> = {},
+  { listenerLater = false, ...options }: Partial<WaypointOptions> & { readonly listenerLater?: boolean } = {},
 ): Promise<World> {
   const state = new MeshState()
   const store = new ResourceStore()
@@ -50,7 +50,8 @@ export async function startWorld(
     bound: { case: 'gateway', value: { port: listenerPort, hostname: '' } },
     hasRoutes: true,
   })
-  store.apply('listeners', [[listener.name, listener]], [])
+  const giveListener = () => store.apply('listeners', [[listener.name, listener]], [])
+  if (!listenerLater) giveListener()
   store.apply('routes', routes.map(route), [])
   store.flush()
   const waypoint = await Waypoint.start({
@@ -64,6 +65,8 @@ export async function startWorld(
     bindPort: () => 0,
     ...options,
   })
+  if (listenerLater) giveListener()
+  await waypoint.settled()
   return {
     waypoint,
     store,

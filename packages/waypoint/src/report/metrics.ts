@@ -27,8 +27,8 @@ export interface HttpMetrics {
   record(record: RequestRecord): void
 }
 
-/** Registers the metrics. `reporter` is "waypoint", or "source" for gateways. */
-export function createHttpMetrics(metrics: Metrics, reporter: string): HttpMetrics {
+/** Registers the metrics. `reporter` says "waypoint", or "source" of gateways; it is asked when something is to be reported. */
+export function createHttpMetrics(metrics: Metrics, reporter: () => string): HttpMetrics {
   const series = new Map<string, Series>()
   const bySource = new WeakMap<SourceLabels, WeakMap<DestinationLabels, Map<string, Series>>>()
   const register = (name: string, help: string, type: string, collect: () => Sample[]) => {
@@ -57,7 +57,7 @@ export function createHttpMetrics(metrics: Metrics, reporter: string): HttpMetri
     const outcome = `${record.status}|${record.grpcStatus ?? ''}|${flags}|${protocol}`
     let found = byOutcome.get(outcome)
     if (found !== undefined) return found
-    const labels = labelsOf(reporter, source, destination, record, { flags, protocol })
+    const labels = labelsOf(reporter(), source, destination, record, { flags, protocol })
     const key = Object.values(labels).join('\u0001')
     found = series.get(key)
     if (found === undefined) {

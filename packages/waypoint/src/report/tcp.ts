@@ -33,7 +33,7 @@ const labelNames = [
   'connection_security_policy',
 ] as const
 
-export function createTcpMetrics(metrics: Metrics, reporter: string, log: Logger): TcpMetrics {
+export function createTcpMetrics(metrics: Metrics, reporter: () => string, log: Logger): TcpMetrics {
   const opened = metrics.counter('istio_tcp_connections_opened_total', 'Connections opened.', labelNames)
   const closed = metrics.counter('istio_tcp_connections_closed_total', 'Connections closed.', labelNames)
   const sent = metrics.counter('istio_tcp_sent_bytes_total', 'Bytes sent to clients.', labelNames)
@@ -42,7 +42,7 @@ export function createTcpMetrics(metrics: Metrics, reporter: string, log: Logger
     const source = sourceOf(connection)
     const hostname = listener.bound.kind === 'service' ? listener.bound.hostname : 'unknown'
     return {
-      reporter,
+      reporter: reporter(),
       source_workload: source.workload,
       source_workload_namespace: source.namespace,
       source_principal: source.principal,
