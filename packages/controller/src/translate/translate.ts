@@ -84,18 +84,18 @@ function servedKeys(gateways: ReadonlyMap<string, TranslatedGateway>): ReadonlyS
   return new Set([...gateways.values()].filter(isServed).map(({ key }) => key))
 }
 
-/** Keys of the Services that have a policy on their waypoint, by targetRef to them or to it. */
+/** Keys of the Services that have a policy on their waypoint, by targetRef to them or to it; also while that is not there. */
 function withPolicies(targeted: readonly TargetedPolicy[], bindings: Bindings): ReadonlySet<string> {
   const found = new Set<string>()
   for (const [key, binding] of bindings.services) {
-    if (binding.kind !== 'bound') continue
-    const { waypoint } = binding
-    const className = waypoint.gateway.spec.gatewayClassName
+    if (binding.kind === 'none') continue
+    const waypoint = binding.kind === 'bound' ? binding.waypoint : undefined
+    const className = waypoint?.gateway.spec.gatewayClassName
     const applies = targeted.some(({ targets }) =>
       targets.some(
         (target) =>
           (target.kind === 'service' && target.key === key) ||
-          (target.kind === 'gateway' && target.key === waypoint.key) ||
+          (target.kind === 'gateway' && target.key === waypoint?.key) ||
           (target.kind === 'class' && target.name === className),
       ),
     )

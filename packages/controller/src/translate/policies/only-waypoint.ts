@@ -1,5 +1,5 @@
 // No way past an L7 policy (ADR 4, departure 2): where a Service has one on its waypoint, the
-// ztunnels of its workloads accept its ports only from that waypoint.
+// ztunnels of its workloads accept its ports only from that waypoint, and from nobody while that is not there.
 import { create } from '@bufbuild/protobuf'
 import { security } from '@wishbone/proto'
 import type { MeshService } from '../services/services.ts'
@@ -30,7 +30,7 @@ export function onlyThroughWaypoint(
   for (const key of [...guardedServices].sort(compareText)) {
     const service = services.get(key)
     const binding = bindings.services.get(key)
-    if (!service || binding?.kind !== 'bound' || !binding.pointed) continue
+    if (!service || !binding || binding.kind === 'none' || (binding.kind === 'bound' && !binding.pointed)) continue
     const name = `wishbone_only_waypoint_${service.object.metadata.name}`
     named.push({ service, name, ports: new Set() })
   }
@@ -46,11 +46,11 @@ export function onlyThroughWaypoint(
   }
   for (const { service, name, ports } of named) {
     const binding = bindings.services.get(service.key)
-    if (binding?.kind !== 'bound') continue
     const base = { name, namespace: service.namespace, scope: security.Scope.WORKLOAD_SELECTOR }
-    const exact = { matchType: { case: 'exact', value: binding.waypoint.principal } } as const
+    const principal = binding?.kind === 'bound' ? binding.waypoint.principal : undefined
+    const exact = { matchType: { case: 'exact', value: principal ?? '' } } as const
     const clauses = [
-      { matches: [{ notPrincipals: [exact] }] },
+      ...(principal === undefined ? [] : [{ matches: [{ notPrincipals: [exact] }] }]),
       { matches: [{ destinationPorts: [...ports].sort((a, b) => a - b) }] },
     ]
     // Without a known port there is nothing to guard; an empty match would never match anyway.
