@@ -1,5 +1,5 @@
-// A server for pods, named by $NAME: 9001 greets first; 8443 TLS with $TLS_CERT and $TLS_KEY; 8080 HTTP/1.1 and 8081 HTTP/2
-// without TLS, with interim responses (`/continue`, `/refuse/STATUS`, `/hints`) and a body without an end (`/stream`);
+// A server for pods, named by $NAME: 9001 greets first; 8443 TLS with $TLS_CERT and $TLS_KEY, HTTP/1.1 for who asks for that;
+// 8080 HTTP/1.1 and 8081 HTTP/2 without TLS, with interim responses (`/continue`, `/refuse/STATUS`, `/hints`) and a body without an end (`/stream`);
 // every other path echoes the request.
 import http, { type IncomingMessage } from 'node:http'
 import http2, { type Http2ServerRequest } from 'node:http2'
@@ -11,6 +11,8 @@ export interface PlaysServer {
   readonly server: string
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
+  /** That the client asked for; absent where it spoke no TLS. */
+  readonly tlsName?: string | false
   /** Bytes of the request's body. */
   readonly bytes: number
 }
@@ -39,7 +41,8 @@ function echo(request: Request, response: Response): void {
     const { url: path, headers } = request
     const status = Number(/^\/status\/(\d{3})/.exec(path ?? '')?.[1] ?? 200)
     response.writeHead(status, { 'content-type': 'application/json' })
-    response.end(JSON.stringify({ server: name, path, headers, bytes }))
+    const { servername: tlsName } = request.socket as tls.TLSSocket
+    response.end(JSON.stringify({ server: name, path, headers, tlsName, bytes }))
   })
 }
 
@@ -86,8 +89,12 @@ two.listen(8081)
 
 const { TLS_CERT: cert, TLS_KEY: key } = process.env
 if (cert && key) {
-  const secure = tls.createServer({ cert, key, ALPNProtocols: ['play'] }, (socket) => {
+  const secure = tls.createServer({ cert, key, ALPNProtocols: ['play', 'http/1.1'] }, (socket) => {
     socket.on('error', () => socket.destroy())
+    if (socket.alpnProtocol === 'http/1.1') {
+      one.emit('connection', socket)
+      return
+    }
     socket.once('data', (data) => socket.end(`${name} heard ${data.toString()} for ${String(socket.servername)}`))
   })
   secure.on('tlsClientError', () => undefined)

@@ -13,10 +13,10 @@ export function readyPods(
   })
 }
 
-/** Waits until every running pod of the namespace has (or has not) the enrolment annotation. */
-export async function enrolled(cluster: Cluster, namespace: string, wanted = true): Promise<void> {
+/** Waits until every running pod of the namespace, or those of the selector, has (or has not) the enrolment annotation. */
+export async function enrolled(cluster: Cluster, namespace: string, wanted = true, selector = ''): Promise<void> {
   await until(`all pods of ${namespace} ${wanted ? 'in' : 'out of'} the mesh`, async () => {
-    const pods = (await cluster.pods(namespace, '')).filter((pod) => pod.status?.phase === 'Running')
+    const pods = (await cluster.pods(namespace, selector)).filter((pod) => pod.status?.phase === 'Running')
     const isIn = (pod: PodObject): boolean => pod.metadata.annotations?.['ambient.istio.io/redirection'] === 'enabled'
     return pods.length > 0 && pods.every((pod) => isIn(pod) === wanted)
   })
