@@ -28,6 +28,11 @@ const server = async () => (await readyPods(cluster, 'shop', 'app=server', 2))[0
 const get = async (url: string, ...words: string[]): Promise<Outcome> =>
   cluster.toolbox(await client(), 'http', url, ...words)
 
+test('pods that are there before the node agent wait for it, and none was outside the mesh', async () => {
+  const reasons = (await cluster.list('events', 'shop')).map((event) => event['reason'])
+  expect(reasons).not.toContain('MeshEnrolledLate')
+})
+
 describe('L4', () => {
   test('both ends of a connection are named in the access log', async () => {
     expect(await get('http://server:8080/')).toMatchObject({ status: 200 })

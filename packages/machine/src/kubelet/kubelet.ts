@@ -92,15 +92,18 @@ export function startKubelet(context: Context, options: KubeletOptions): Kubelet
       },
       connect() {
         const link = network.connectPod()
-        rmSync(linkPath, { force: true })
-        symlinkSync(link.path, linkPath)
         const close = (): void => {
           rmSync(linkPath, { force: true })
           link.close()
         }
         return { ...link, close }
       },
-      enrol: (owner: Pod, link: PodLink) => askAgent(folder, owner, link),
+      async enrol(owner: Pod, link: PodLink) {
+        await askAgent(folder, owner, link)
+        // Only now may it be found: a pod that waits for the agent is not one that started without it.
+        rmSync(linkPath, { force: true })
+        symlinkSync(link.path, linkPath)
+      },
       async writeStatus(owner, status) {
         await client.patch(
           resources.pods,
