@@ -191,6 +191,9 @@ test('a key that is not the certificate’s is told, and the other listener goes
   )
   await said(`no longer: default/edge https: https://shop.localhost:${443 + offset}`)
   expect((await ask('/')).status).toBe(200)
+  const status = await wishbone('status')
+  expect(status.code).toBe(1)
+  expect(status.text).toMatch(/Gateway default\/edge: .* listener https: .*ResolvedRefs=False\(InvalidCertificateRef\)/)
   writeFileSync(path, good)
   await expect
     .poll(

@@ -44,6 +44,24 @@ spec:
   parentRefs: [{ name: nobody }]
 ---
 apiVersion: v1
+kind: Namespace
+metadata: { name: ways, labels: { istio.io/use-waypoint: absent } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: way, namespace: bad, labels: { istio.io/use-waypoint: none-such } }
+spec: { ports: [{ port: 80 }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: bytes, namespace: bad }
+spec:
+  gatewayClassName: wishbone
+  listeners:
+  - { name: tcp, port: 9000, protocol: TCP }
+  - { name: udp, port: 9000, protocol: UDP }
+---
+apiVersion: v1
 kind: Secret
 metadata: { name: certificate, namespace: bad }
 type: kubernetes.io/tls
@@ -88,12 +106,16 @@ test('every mistake of a folder is told once, at its line, and harms nothing els
     /objects\.yaml:22: HTTPRout bad\/kind: .*did you mean HTTPRoute\?/,
     /objects\.yaml:30: HTTPRoute bad\/field: not applied: unknown field "spec\.parentRef"/,
     /objects\.yaml:32: HTTPRoute bad\/nowhere: nothing serves its parent Gateway bad\/nobody/,
-    /objects\.yaml:44: Gateway bad\/edge: listener https: .*certificate/,
+    /objects\.yaml:38: Namespace ways: there is no waypoint ways\/absent.*\(WaypointMissing\)/,
+    /objects\.yaml:42: Service bad\/way: there is no waypoint bad\/none-such.*WaypointMissing/,
+    /objects\.yaml:62: Gateway bad\/edge: listener https: .*certificate/,
     /pod bad\/unmapped: ImageNotMapped: .*'nothing'/,
     /pod bad\/crashing: BackOff: .*exit status 7.*kubectl logs/,
     /objects\.yaml:\d+: YAML: /,
   ])
     await until(world, 'warning', pattern)
+  await until(world, 'note', /^bad\/bytes-wishbone port 9000: udp:\/\/\S+:9000, from pods only$/)
+  expect(await world.sandbox.urlOf('bad', 'bytes-wishbone', 9000)).toMatch(/^tcp:\/\/localhost:\d+$/)
   expect(await world.cluster.get('configmap', 'bad', 'good')).toMatchObject({ data: { a: 'first' } })
 
   const before = told(world, 'warning').length

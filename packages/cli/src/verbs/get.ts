@@ -18,21 +18,30 @@ interface Condition {
   readonly reason?: string
 }
 
-/** The conditions of the object, of its route parents or of its container statuses, in a few words. */
+interface Status {
+  readonly conditions?: readonly Condition[]
+  readonly parents?: readonly { readonly conditions?: readonly Condition[] }[]
+  readonly listeners?: readonly { readonly name: string; readonly conditions?: readonly Condition[] }[]
+  readonly phase?: string
+}
+
+function wordOf({ type, status, reason }: Condition): string {
+  return `${type}=${status}${status === 'True' || !reason ? '' : `(${reason})`}`
+}
+
+/** The conditions of the object or of its route parents, and what is wrong with its listeners, in a few words. */
 export function stateOf(object: KubeObject): string {
-  const status = object['status'] as
-    | { conditions?: Condition[]; parents?: { conditions?: Condition[] }[]; phase?: string }
-    | undefined
+  const status = object['status'] as Status | undefined
   if (!status) return ''
   const conditions = [
     ...(status.conditions ?? []),
     ...(status.parents ?? []).flatMap((parent) => parent.conditions ?? []),
   ]
-  const words = conditions.map(
-    (condition) =>
-      `${condition.type}=${condition.status}${condition.status === 'True' || !condition.reason ? '' : `(${condition.reason})`}`,
-  )
-  return [status.phase, ...new Set(words)].filter(Boolean).join(' ')
+  const listeners = (status.listeners ?? []).flatMap(({ name, conditions: own = [] }) => {
+    const wrong = own.filter((one) => one.status === 'False' && one.type !== 'Conflicted')
+    return wrong.length === 0 ? [] : [`listener ${name}: ${wrong.map(wordOf).join(' ')}`]
+  })
+  return [status.phase, ...new Set(conditions.map(wordOf)), ...listeners].filter(Boolean).join(' ')
 }
 
 /** One kind and the names asked for; no names: all of them. */

@@ -25,9 +25,22 @@ async function listed(client: KubeClient, word: string): Promise<readonly KubeOb
   return kind ? listObjects(client, kind, undefined) : []
 }
 
+const ofTheMesh = /^(istio\.io|wishbone\.dev)\//
+
 function isReady(pod: KubeObject): boolean {
   const status = pod['status'] as { conditions?: { type: string; status: string }[] } | undefined
   return (status?.conditions ?? []).some((condition) => condition.type === 'Ready' && condition.status === 'True')
+}
+
+/** A Service with which the mesh has trouble, such as a waypoint that does not exist; not one that opted out of waypoints. Pure. */
+export function isTroubledService({ kind, status }: KubeObject & { readonly status?: unknown }): boolean {
+  const { conditions = [] } = (status ?? {}) as {
+    conditions?: { type: string; status: string; reason?: string }[]
+  }
+  return (
+    kind === 'Service' &&
+    conditions.some((one) => ofTheMesh.test(one.type) && one.status === 'False' && one.reason !== 'OptedOut')
+  )
 }
 
 /** Exit status 1 when some program of the mesh is not ready or some object is not accepted. */
@@ -52,7 +65,10 @@ export async function status(options: ClusterOptions & { readonly system?: strin
       ['  NAMESPACE', 'PODS', 'IN THE MESH'],
       [...byNamespace].map(([name, count]) => [`  ${name}`, String(count.total), String(count.enrolled)]),
     )
-    const objects = (await Promise.all(watched.map((word) => listed(client, word)))).flat()
+    const objects = [
+      ...(await Promise.all(watched.map((word) => listed(client, word)))).flat(),
+      ...(await listed(client, 'services')).filter(isTroubledService),
+    ]
     print('\nCONFIGURATION')
     let troubled = own.filter((pod) => !isReady(pod)).length + (own.length === 0 ? 1 : 0)
     if (objects.length === 0) print('  no Gateways, routes or policies')
