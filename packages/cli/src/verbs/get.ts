@@ -21,6 +21,7 @@ interface Condition {
 interface Status {
   readonly conditions?: readonly Condition[]
   readonly parents?: readonly { readonly conditions?: readonly Condition[] }[]
+  readonly ancestors?: readonly { readonly conditions?: readonly Condition[] }[]
   readonly listeners?: readonly { readonly name: string; readonly conditions?: readonly Condition[] }[]
   readonly phase?: string
 }
@@ -29,13 +30,13 @@ function wordOf({ type, status, reason }: Condition): string {
   return `${type}=${status}${status === 'True' || !reason ? '' : `(${reason})`}`
 }
 
-/** The conditions of the object or of its route parents, and what is wrong with its listeners, in a few words. */
+/** The conditions of the object, of a route's parents, of a policy's Gateways, and what is wrong with listeners, in a few words. */
 export function stateOf(object: KubeObject): string {
   const status = object['status'] as Status | undefined
   if (!status) return ''
   const conditions = [
     ...(status.conditions ?? []),
-    ...(status.parents ?? []).flatMap((parent) => parent.conditions ?? []),
+    ...[...(status.parents ?? []), ...(status.ancestors ?? [])].flatMap((one) => one.conditions ?? []),
   ]
   const listeners = (status.listeners ?? []).flatMap(({ name, conditions: own = [] }) => {
     const wrong = own.filter((one) => one.status === 'False' && one.type !== 'Conflicted')

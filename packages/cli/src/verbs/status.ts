@@ -7,11 +7,13 @@ import { stateOf } from './get.ts'
 
 const watched = [
   'gateways',
+  'listenersets',
   'httproutes',
   'grpcroutes',
   'tcproutes',
   'tlsroutes',
   'udproutes',
+  'backendtlspolicies',
   'authorizationpolicies',
   'peerauthentications',
 ] as const

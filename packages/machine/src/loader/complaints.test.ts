@@ -35,6 +35,11 @@ describe('complaintsOf', () => {
       said: [],
     },
     {
+      name: 'a policy tells what is wrong on a Gateway',
+      object: route({ ancestors: [{ ancestorRef: { name: 'web' }, conditions: [unresolved] }] }, {}),
+      said: ['no Service shop/x (ResolvedRefs: BackendNotFound)'],
+    },
+    {
       name: 'a listener is named, and two conditions that say the same are one complaint',
       object: route(
         {

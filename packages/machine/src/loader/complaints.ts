@@ -36,6 +36,8 @@ interface Watched {
   readonly status?: {
     readonly conditions?: readonly Condition[]
     readonly parents?: readonly { readonly conditions?: readonly Condition[]; readonly parentRef?: Reference }[]
+    /** Of policies: the Gateways that they are in force on. */
+    readonly ancestors?: readonly { readonly conditions?: readonly Condition[] }[]
     readonly listeners?: readonly { readonly name: string; readonly conditions?: readonly Condition[] }[]
   }
 }
@@ -70,7 +72,7 @@ export function complaintsOf(object: KubeObject): readonly string[] {
   if (isService(object) && object.metadata.labels?.['istio.io/use-waypoint'] === undefined) return []
   const said = [
     ...saidBy(status?.conditions, ''),
-    ...(status?.parents ?? []).flatMap(({ conditions }) => saidBy(conditions, '')),
+    ...[...(status?.parents ?? []), ...(status?.ancestors ?? [])].flatMap(({ conditions }) => saidBy(conditions, '')),
     ...(status?.listeners ?? []).flatMap(({ name, conditions }) => saidBy(conditions, `listener ${name}: `)),
   ]
   // The API's default, which a controller of the class would have replaced.
