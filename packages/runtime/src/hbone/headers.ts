@@ -29,16 +29,23 @@ export interface Message {
   readonly headers: Headers
 }
 
-/** Splits pseudo-headers from the others. Throws a stream error for what RFC 9113 §8.3 calls malformed. */
+const pseudoNames = new Set([':method', ':scheme', ':authority', ':path', ':status'])
+/** What no name and no value may have (RFC 9113 §8.2.1). */
+const notInName = /[\0-\x20A-Z:\x7f-\xff]/
+const notInValue = /[\0\r\n]|^[ \t]|[ \t]$/
+
+/** Splits pseudo-headers from the others. Throws a stream error for what RFC 9113 §8.2 and §8.3 call malformed. */
 export function messageOf(fields: readonly HeaderField[], streamId: number): Message {
   const pseudo: Record<string, string> = Object.create(null)
   const headers: Record<string, string> = Object.create(null)
   let regular = false
   for (const [name, value] of fields) {
-    if (name.startsWith(':')) {
+    if (notInValue.test(value)) throw malformed('a header has a value that none may have', streamId)
+    if (pseudoNames.has(name)) {
       if (regular || name in pseudo) throw malformed(`the pseudo-header ${name} is repeated or late`, streamId)
       pseudo[name] = value
     } else {
+      if (name === '' || notInName.test(name)) throw malformed('a header has a name that none may have', streamId)
       regular = true
       headers[name] = name in headers ? `${headers[name]},${value}` : value
     }

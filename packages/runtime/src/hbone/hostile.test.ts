@@ -19,7 +19,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { acceptHbone } from './server.ts'
 import { tlsPair } from './testing.ts'
-import type { ConnectRequest, Tunnel } from './types.ts'
+import type { ConnectRequest, SessionSettings, Tunnel } from './types.ts'
 
 interface Seen {
   readonly goaway: Promise<{ code: number; debug: string }>
@@ -29,10 +29,21 @@ interface Seen {
   readonly tunnels: Tunnel[]
 }
 
-const connect = encodeHeaders([
+const pseudo = [
   [':method', 'CONNECT'],
   [':authority', '10.0.0.1:80'],
-])
+] as const
+const connect = encodeHeaders(pseudo)
+/** As they are, character by character. */
+const encodeUnchecked = (fields: readonly (readonly [string, string])[]) =>
+  Buffer.concat(
+    fields.flatMap(([name, value]) => [
+      Buffer.of(0, name.length),
+      Buffer.from(name, 'latin1'),
+      Buffer.of(value.length),
+      Buffer.from(value, 'latin1'),
+    ]),
+  )
 const headers = (streamId: number, block: Uint8Array = connect) =>
   encodeFrame(frameTypes.headers, flags.endHeaders, streamId, block)
 const data = (streamId: number, length: number, frameFlags = 0) =>
@@ -40,7 +51,11 @@ const data = (streamId: number, length: number, frameFlags = 0) =>
 const hello = [preface, encodeSettings([])]
 
 /** A session of ours, and a peer that sends raw bytes. */
-async function attack(bytes: readonly Uint8Array[], onConnect?: (request: ConnectRequest) => void): Promise<Seen> {
+async function attack(
+  bytes: readonly Uint8Array[],
+  onConnect?: (request: ConnectRequest) => void,
+  settings: Partial<SessionSettings> = {},
+): Promise<Seen> {
   const [socket, server] = await tlsPair()
   const goaway = Promise.withResolvers<{ code: number; debug: string }>()
   const closed = Promise.withResolvers<MeshError | undefined>()
@@ -49,6 +64,7 @@ async function attack(bytes: readonly Uint8Array[], onConnect?: (request: Connec
   acceptHbone(server, {
     onConnect: onConnect ?? ((request) => void tunnels.push(request.accept())),
     onClose: closed.resolve,
+    settings,
   })
   const parser = new FrameParser(
     {
@@ -119,6 +135,37 @@ describe('a session ends with a reason', () => {
     expect(await seen.goaway).toMatchObject({ code: errorCodes.enhanceYourCalm })
   })
 
+  // As CVE-2025-8671: the peer makes us reset or refuse its streams.
+  const get = encodeHeaders([
+    [':method', 'GET'],
+    [':authority', '10.0.0.1:80'],
+    [':path', '/'],
+  ])
+  const bad = encodeHeaders([...pseudo, ['X', 'upper case']])
+  test.each<[string, (streamId: number) => readonly Uint8Array[]]>([
+    ['a window update of 0', (id) => [headers(id), encodeWindowUpdate(id, 0)]],
+    ['too large a window', (id) => [headers(id), encodeWindowUpdate(id, 0x7fff_ffff)]],
+    ['DATA after the end', (id) => [headers(id), data(id, 1, flags.endStream), data(id, 1)]],
+    ['trailers that do not end it', (id) => [headers(id), headers(id)]],
+    ['a malformed head', (id) => [headers(id, bad)]],
+    ['another method', (id) => [headers(id, get)]],
+  ])('streams that we have to reset: %s', async (_name, frames) => {
+    const seen = await attack([...hello, ...repeat(3000, (index) => Buffer.concat(frames(index * 2 + 1)))])
+    expect(await seen.goaway).toMatchObject({ code: errorCodes.enhanceYourCalm })
+    expect(await seen.closed).toMatchObject({ code: 'protocol-error' })
+  })
+
+  test.each<[string, readonly Uint8Array[]]>([
+    ['half of the preface', [preface.subarray(0, 10)]],
+    ['half of SETTINGS', [preface, encodeSettings([[4, 1]]).subarray(0, 12)]],
+    ['a head without its end', [...hello, encodeFrame(frameTypes.headers, 0, 1, connect)]],
+    ['half of a frame', [...hello, headers(1), data(1, 100).subarray(0, 50)]],
+  ])('a peer that stops in the middle: %s', async (_name, bytes) => {
+    const seen = await attack(bytes, undefined, { pingIntervalMs: 50, pingTimeoutMs: 150 })
+    expect(await seen.goaway).toMatchObject({ code: errorCodes.noError, debug: expect.stringContaining('PING') })
+    expect(await seen.closed).toMatchObject({ code: 'protocol-error' })
+  })
+
   test('DATA beyond the window of the stream', async () => {
     const seen = await attack([...hello, headers(1), ...repeat(5, () => data(1, 1 << 20))])
     expect(await seen.goaway).toMatchObject({ code: errorCodes.flowControlError })
@@ -147,6 +194,18 @@ describe('one stream is reset, the session goes on', () => {
       ],
       errorCodes.protocolError,
     ],
+    ...['X-Upper', 'x y', 'x:y', '', 'x\ry', ':unknown', 'x\xe9'].map(
+      (name): [string, readonly Uint8Array[], number] => [
+        `a name of ${JSON.stringify(name)}`,
+        [headers(1, encodeUnchecked([...pseudo, [name, 'a']]))],
+        errorCodes.protocolError,
+      ],
+    ),
+    ...['a\rb', 'a\nb', 'a\0b', ' a', 'a\t'].map((value): [string, readonly Uint8Array[], number] => [
+      `a value of ${JSON.stringify(value)}`,
+      [headers(1, encodeUnchecked([...pseudo, ['x', value]]))],
+      errorCodes.protocolError,
+    ]),
     ['a window update of 0', [headers(1), encodeWindowUpdate(1, 0)], errorCodes.protocolError],
     ['DATA after its end', [headers(1), data(1, 5, flags.endStream), data(1, 5)], errorCodes.streamClosed],
     ['trailers that do not end it', [headers(1), headers(1)], errorCodes.protocolError],

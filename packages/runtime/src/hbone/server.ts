@@ -69,6 +69,8 @@ class ServerSession implements SessionRole, HboneServerSession {
     if (endStream) stream.receiveEnd()
     const request = new Request(session, stream, () => this.#waiting.delete(stream))
     if (pseudo[':method'] !== 'CONNECT' || ':path' in pseudo || stream.authority === '') {
+      // As cheap for a client as a reset, and as useless for us.
+      session.countReset()
       this.#refused(400, 'not a CONNECT request with an authority')
       request.reject(400)
       return
