@@ -1,14 +1,15 @@
 // An HTTP/2 client that sends whatever frames it is told to, right or wrong, and keeps what comes back.
 import { once } from 'node:events'
 import net from 'node:net'
+import type { Duplex } from 'node:stream'
 import {
   encodeFrame,
   encodeSettings,
   FrameParser,
   flags,
   frameTypes,
+  HeaderBlockAssembler,
   HpackDecoder,
-  headerBlockOf,
   parseGoaway,
   parseUint32,
   preface,
@@ -17,7 +18,7 @@ import {
 export type Field = readonly [name: string, value: string]
 
 export interface Http2Client {
-  readonly socket: net.Socket
+  readonly socket: Duplex
   /** When the connection is over, by whomever. */
   readonly closed: Promise<void>
   readonly isClosed: boolean
@@ -33,12 +34,12 @@ export interface Http2Client {
   send(...frames: readonly Uint8Array[]): void
 }
 
-/** Sends the preface, SETTINGS and an acknowledgement of the server's. */
+/** Sends the preface, SETTINGS and an acknowledgement of the server's, to a port of the loopback or over what is open already. */
 export function connectHttp2(
-  port: number,
+  to: number | Duplex,
   settings: readonly (readonly [id: number, value: number])[] = [],
 ): Http2Client {
-  const socket = net.connect({ port, host: '127.0.0.1' })
+  const socket = typeof to === 'number' ? net.connect({ port: to, host: '127.0.0.1' }) : to
   socket.on('error', () => {})
   const statuses = new Map<number, string>()
   const resets = new Map<number, number>()
@@ -51,6 +52,7 @@ export function connectHttp2(
     () => void (isClosed = true),
   )
   const decoder = new HpackDecoder({ maxHeaderListSize: 1 << 20 })
+  const assembler = new HeaderBlockAssembler(1 << 20)
   const parser = new FrameParser({
     data(stream, piece) {
       received.set(stream, (received.get(stream) ?? 0) + piece.length)
@@ -59,9 +61,9 @@ export function connectHttp2(
     },
     dataEnd() {},
     frame(type, frameFlags, stream, payload) {
-      if (type === frameTypes.headers) {
-        const fields = decoder.decode(headerBlockOf(frameFlags, payload))
-        const status = fields.find(([name]) => name === ':status')?.[1]
+      const head = assembler.frame(type, frameFlags, stream, payload)
+      if (head !== undefined) {
+        const status = decoder.decode(head.block).find(([name]) => name === ':status')?.[1]
         if (status !== undefined) statuses.set(stream, status)
       } else if (type === frameTypes.rstStream) resets.set(stream, parseUint32(payload))
       else if (type === frameTypes.goaway) goaway = parseGoaway(payload)

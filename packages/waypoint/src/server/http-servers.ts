@@ -116,6 +116,10 @@ export function createHttp1Server({ onRequest, log, limits, refused }: ProtocolO
   }
 }
 
+/**
+ * What RFC 9113 calls malformed nghttp2 answers with RST_STREAM and shows to nobody; a hundred of those cost the connection. Of a
+ * field with characters that none may have (§8.2.1) node makes it leave out that field and go on, and has no setting for it.
+ */
 export function createHttp2Server({
   onRequest,
   log,

@@ -71,7 +71,7 @@ export class SessionWatch {
     session.on('stream', (opened) => {
       entry.streams++
       entry.lastStreamId = opened.id ?? 0
-      opened.once('close', onStreamClosed)
+      opened.on('close', onStreamClosed)
     })
     session.once('remoteSettings', () => {
       entry.greeted = true
