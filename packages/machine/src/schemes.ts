@@ -1,5 +1,5 @@
 // Which URL a port of a LoadBalancer Service can be reached by: what its Gateway's listeners say, else what the Service says.
-import type { KubeObject } from './api/object.ts'
+import type { KubeObject } from './api/objects/object.ts'
 import type { ApiClient } from './client/api.ts'
 import type { Service, ServicePort } from './types.ts'
 

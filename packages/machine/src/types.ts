@@ -1,5 +1,5 @@
 // The parts of Kubernetes' kinds that the machine gives a meaning to. Fields that are not here are named in a warning.
-import type { KubeObject } from './api/object.ts'
+import type { KubeObject } from './api/objects/object.ts'
 
 export interface LabelSelector {
   readonly matchLabels?: Readonly<Record<string, string>>

@@ -4,7 +4,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { builtinRootTypes } from '../src/api/builtin-kinds.ts'
+import { builtinRootTypes } from '../src/api/objects/builtin-kinds.ts'
 
 interface Attribute {
   readonly baseName: string

@@ -1,7 +1,7 @@
 // How the machine's own parts (kubelet, controllers, loader) talk to the API server: plain HTTP on its admin socket,
 // as clients like any other.
 import { isStatus, KubeClient, type ResourceKind, resourcePath, socketConnection } from '@wishbone/runtime/kube'
-import type { KubeObject } from '../api/object.ts'
+import type { KubeObject } from '../api/objects/object.ts'
 import { socketPath as short } from '../socket-path.ts'
 
 const core = (kind: string, plural: string, namespaced = true): ResourceKind => ({

@@ -1,6 +1,6 @@
 // A live copy of all objects of one kind, by list and watch.
 import { listWatch, type ResourceKind } from '@wishbone/runtime/kube'
-import type { KubeObject } from '../api/object.ts'
+import type { KubeObject } from '../api/objects/object.ts'
 import type { ApiClient } from './api.ts'
 
 export interface Mirror<T extends KubeObject> {

@@ -1,7 +1,7 @@
 // What the controllers share: mirrors of the cluster, a client to change it, and a loop that reconciles one key at a time.
 import { setTimeout as delay } from 'node:timers/promises'
 import { isStatus } from '@wishbone/runtime/kube'
-import type { KubeObject } from '../api/object.ts'
+import type { KubeObject } from '../api/objects/object.ts'
 import { type ApiClient, resources } from '../client/api.ts'
 import { type Mirror, startMirror } from '../client/mirror.ts'
 import type { EndpointSlice, NodeObject, Pod, Service, Workload } from '../types.ts'

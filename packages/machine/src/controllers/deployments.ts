@@ -1,5 +1,5 @@
 // Deployments: one ReplicaSet per template; a new template takes over step by step, or at once with `Recreate`.
-import { controllerReference, timestamp } from '../api/object.ts'
+import { controllerReference, timestamp } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
 import type { Workload } from '../types.ts'
 import { type Context, createQueue, ownedBy, splitKey, watchOwned } from './context.ts'

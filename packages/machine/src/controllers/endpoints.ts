@@ -1,7 +1,7 @@
 // EndpointSlices: which pods a Service has, one slice per address family.
 
 import { resourcePath } from '@wishbone/runtime/kube'
-import { controllerReference } from '../api/object.ts'
+import { controllerReference } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
 import {
   type Endpoint,

@@ -1,5 +1,5 @@
 // Jobs: pods that run to their end, `completions` of them, `parallelism` at a time, `backoffLimit` failures allowed.
-import { timestamp } from '../api/object.ts'
+import { timestamp } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
 import { type Context, createQueue, ownedBy, splitKey, watchOwned } from './context.ts'
 import { isActive, podFrom, sameFields } from './pods.ts'

@@ -1,6 +1,6 @@
 // Pods made from templates, and their status in numbers.
 import { createHash } from 'node:crypto'
-import { controllerReference, randomSuffix } from '../api/object.ts'
+import { controllerReference, randomSuffix } from '../api/objects/object.ts'
 import { type Pod, type PodTemplate, podIsOver, podIsReady, type Workload } from '../types.ts'
 
 /** Without the order of fields and without empty ones, which clients write as they like. */

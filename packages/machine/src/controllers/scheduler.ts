@@ -1,5 +1,5 @@
 // Gives each pod a node: the one with the fewest pods among those that its nodeSelector allows.
-import { randomSuffix, timestamp } from '../api/object.ts'
+import { randomSuffix, timestamp } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
 import { type Context, createQueue, keyOf, splitKey } from './context.ts'
 import { isActive } from './pods.ts'

@@ -5,7 +5,7 @@
 // `stop()` ends it for good: preStop hook, SIGTERM, and SIGKILL when the grace period is over.
 import type { ChildProcess } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
-import { timestamp } from '../api/object.ts'
+import { timestamp } from '../api/objects/object.ts'
 import type { Container, ContainerState, Pod, Probe, ProbeHandler } from '../types.ts'
 import { openLog } from './logs.ts'
 import { attempt, type ProbeTarget } from './probes.ts'

@@ -1,5 +1,5 @@
 // A container's environment variables and the pod's own facts (downward API). Pure.
-import type { KubeObject } from '../api/object.ts'
+import type { KubeObject } from '../api/objects/object.ts'
 import type { Container, Pod } from '../types.ts'
 
 export interface Lookup {

@@ -1,5 +1,5 @@
 // Which fields of a pod this machine cannot give a meaning to. Pure.
-import type { KubeObject } from '../api/object.ts'
+import type { KubeObject } from '../api/objects/object.ts'
 import type { Pod } from '../types.ts'
 
 /** Pod fields that have no meaning here, each named once per pod. Pure. */

@@ -1,5 +1,5 @@
 // A pod's status as a function of what its containers do. Pure.
-import { timestamp } from '../api/object.ts'
+import { timestamp } from '../api/objects/object.ts'
 import type { Condition, Container, ContainerState, ContainerStatus, Pod, PodStatus } from '../types.ts'
 
 export interface ContainerRun {

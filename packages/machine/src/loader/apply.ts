@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { isStatus, KubeError, resourcePath } from '@wishbone/runtime/kube'
 import { describe, identity, type Loaded, type Mistake } from '@wishbone/runtime/manifests'
-import type { KubeObject } from '../api/object.ts'
+import type { KubeObject } from '../api/objects/object.ts'
 import type { ApiClient } from '../client/api.ts'
 import { fieldIn, unknownKind } from './hints.ts'
 

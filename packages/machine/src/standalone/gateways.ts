@@ -1,6 +1,6 @@
 // What a person is told about Gateways: where they can be reached, and whether they are done with. Pure.
 
-import type { KubeObject } from '../api/object.ts'
+import type { KubeObject } from '../api/objects/object.ts'
 import { schemeOfProtocol } from '../schemes.ts'
 import type { Condition } from '../types.ts'
 

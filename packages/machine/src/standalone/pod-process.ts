@@ -5,7 +5,7 @@
 //   stop() ─▶ SIGTERM ─(exit, or SIGKILL after the grace period)─▶ the Pod object is removed
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { timestamp } from '../api/object.ts'
+import { timestamp } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
 import type { Context } from '../controllers/context.ts'
 import { podStatus } from '../kubelet/status.ts'

@@ -1,5 +1,5 @@
 // What of a folder has no meaning where no pods run: told with the place of each object. Pure.
-import type { KubeObject } from '../api/object.ts'
+import type { KubeObject } from '../api/objects/object.ts'
 import type { Service } from '../types.ts'
 
 const workloads = ['Pod', 'Deployment', 'ReplicaSet', 'StatefulSet', 'DaemonSet', 'Job', 'CronJob']

@@ -4,7 +4,7 @@
 import { chmodSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { readPath, withoutDuplicates } from '@wishbone/runtime/manifests'
-import { startApiServer } from '../api/server.ts'
+import { startApiServer } from '../api/http/server.ts'
 import { createApiClient, resources } from '../client/api.ts'
 import { startMirror } from '../client/mirror.ts'
 import { type Context, startMirrors } from '../controllers/index.ts'

@@ -1,7 +1,7 @@
 // Questions that are posted and answered, never stored: who is this token, may this user, a token please.
-import type { Api } from './api.ts'
-import { notFound } from './errors.ts'
-import { isMap, type JsonMap, listAt, mapAt } from './object.ts'
+import type { Api } from '../objects/api.ts'
+import { notFound } from '../objects/errors.ts'
+import { isMap, type JsonMap, listAt, mapAt } from '../objects/object.ts'
 import { type Attempt, allows, type User } from './rbac.ts'
 import { type Tokens, tokenIssuer } from './tokens.ts'
 

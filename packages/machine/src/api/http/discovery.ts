@@ -1,9 +1,9 @@
 // Discovery: which groups, versions and kinds exist, and a minimal OpenAPI v3 that lets kubectl validate, merge and explain.
-import { reviewKinds } from './builtin-kinds.ts'
-import { builtinTypeName } from './builtin-schemas.ts'
-import type { JsonMap } from './object.ts'
-import { apiVersionOf, type Resource, type ResourceTable } from './resources.ts'
-import type { Schema } from './schema.ts'
+import { reviewKinds } from '../objects/builtin-kinds.ts'
+import { builtinTypeName } from '../objects/builtin-schemas.ts'
+import type { JsonMap } from '../objects/object.ts'
+import { apiVersionOf, type Resource, type ResourceTable } from '../objects/resources.ts'
+import type { Schema } from '../objects/schema.ts'
 
 const objectVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
 

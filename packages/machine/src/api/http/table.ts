@@ -1,6 +1,6 @@
 // Tables: the columns that `kubectl get` prints. Columns of custom kinds come from additionalPrinterColumns.
-import { fields, isMap, type JsonMap, type KubeObject, listAt, mapAt } from './object.ts'
-import type { Resource } from './resources.ts'
+import { fields, isMap, type JsonMap, type KubeObject, listAt, mapAt } from '../objects/object.ts'
+import type { Resource } from '../objects/resources.ts'
 
 interface Column {
   readonly name: string

@@ -1,8 +1,8 @@
 // How answers are written: objects, lists, Status errors, in the form (object, table, metadata only) that the client asked for.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { ApiError } from './errors.ts'
-import type { JsonMap, KubeObject } from './object.ts'
-import { apiVersionOf, type Resource } from './resources.ts'
+import { ApiError } from '../objects/errors.ts'
+import type { JsonMap, KubeObject } from '../objects/object.ts'
+import { apiVersionOf, type Resource } from '../objects/resources.ts'
 import { tableOf } from './table.ts'
 
 export type Form = 'object' | 'table' | 'metadata'

@@ -1,8 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { SignJWT, UnsecuredJWT } from 'jose'
 import { expect, test } from 'vitest'
-import { installAdmission } from './admission.ts'
-import { Api } from './api.ts'
+import { installAdmission } from '../kinds/admission.ts'
+import { Api } from '../objects/api.ts'
 import { Tokens, tokenIssuer } from './tokens.ts'
 
 function world() {

@@ -1,8 +1,8 @@
 // Bodies of requests: JSON or YAML, limited in size.
 import type { IncomingMessage } from 'node:http'
 import { parse } from 'yaml'
-import { ApiError, badRequest, unsupportedMediaType } from './errors.ts'
-import type { PatchKind } from './options.ts'
+import { ApiError, badRequest, unsupportedMediaType } from '../objects/errors.ts'
+import type { PatchKind } from '../objects/options.ts'
 import { readProtobuf } from './protobuf.ts'
 
 /** Kubernetes' own limit is 3 MiB. */

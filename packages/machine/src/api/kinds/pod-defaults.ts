@@ -1,6 +1,6 @@
 // What Kubernetes fills into pods and pod templates, and which fields of a pod may change later.
-import { invalid } from './errors.ts'
-import { clone, equalJson, isMap, type JsonMap, type KubeObject, listAt } from './object.ts'
+import { invalid } from '../objects/errors.ts'
+import { clone, equalJson, isMap, type JsonMap, type KubeObject, listAt } from '../objects/object.ts'
 
 const probeDefaults = { timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3 }
 

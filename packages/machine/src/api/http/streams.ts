@@ -3,8 +3,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex, Writable } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
-import type { Execution, LogRequest, PodAccess } from '../kubelet/access.ts'
-import { ApiError, badRequest } from './errors.ts'
+import type { Execution, LogRequest, PodAccess } from '../../kubelet/access.ts'
+import { ApiError, badRequest } from '../objects/errors.ts'
 import { isTrue } from './request.ts'
 import { toApiError } from './respond.ts'
 

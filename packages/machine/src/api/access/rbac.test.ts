@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Api } from './api.ts'
+import { Api } from '../objects/api.ts'
 import { type Attempt, allows, createDefaultRoles, refusal, type User } from './rbac.ts'
 
 const group = 'rbac.authorization.k8s.io'

@@ -8,7 +8,7 @@ interface TypeEntry {
   readonly r?: readonly string[]
 }
 
-const types = JSON.parse(readFileSync(new URL('../gen/builtin-schemas.json', import.meta.url), 'utf8')) as Record<
+const types = JSON.parse(readFileSync(new URL('../../gen/builtin-schemas.json', import.meta.url), 'utf8')) as Record<
   string,
   TypeEntry
 >

@@ -1,6 +1,6 @@
 // Removes what belongs to nothing any more: objects whose owners are all gone, and the contents of namespaces being deleted.
-import type { Api } from './api.ts'
-import { type KubeObject, keyOf } from './object.ts'
+import type { Api } from '../objects/api.ts'
+import { type KubeObject, keyOf } from '../objects/object.ts'
 
 const namespacesKey = '/namespaces'
 

@@ -1,10 +1,10 @@
 // CustomResourceDefinitions: their own checks and status, and the kinds they bring. Definitions take effect at once.
-import type { Api } from './api.ts'
-import { builtinSchema } from './builtin-schemas.ts'
-import { invalid, type StatusCause } from './errors.ts'
-import { isMap, type JsonMap, type KubeObject, listAt, timestamp } from './object.ts'
-import type { PrinterColumn, Resource } from './resources.ts'
-import { hasCelRules, type Schema } from './schema.ts'
+import type { Api } from '../objects/api.ts'
+import { builtinSchema } from '../objects/builtin-schemas.ts'
+import { invalid, type StatusCause } from '../objects/errors.ts'
+import { isMap, type JsonMap, type KubeObject, listAt, timestamp } from '../objects/object.ts'
+import type { PrinterColumn, Resource } from '../objects/resources.ts'
+import { hasCelRules, type Schema } from '../objects/schema.ts'
 
 export const definitionsKey = 'apiextensions.k8s.io/customresourcedefinitions'
 

@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import WebSocket from 'ws'
-import { type Execution, type PodAccess, PodAccessError } from '../kubelet/access.ts'
-import type { JsonMap } from './object.ts'
+import { type Execution, type PodAccess, PodAccessError } from '../../kubelet/access.ts'
+import type { JsonMap } from '../objects/object.ts'
 import { type ApiServer, startApiServer } from './server.ts'
 
 interface Answer {

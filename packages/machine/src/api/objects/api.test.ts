@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { installAdmission } from './admission.ts'
+import { installAdmission } from '../kinds/admission.ts'
+import { startCollector } from '../kinds/collector.ts'
+import { definitionsKey, startCustomResources } from '../kinds/custom-resources.ts'
 import { Api } from './api.ts'
-import { startCollector } from './collector.ts'
-import { definitionsKey, startCustomResources } from './custom-resources.ts'
 import type { JsonMap, KubeObject } from './object.ts'
 import { Store } from './store.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { installAdmission } from './admission.ts'
+import { installAdmission } from '../kinds/admission.ts'
 import { Api } from './api.ts'
 import type { JsonMap, KubeObject } from './object.ts'
 

@@ -5,26 +5,26 @@ import { createServer as createHttpServer, type IncomingMessage, type Server } f
 import { createServer as createHttpsServer } from 'node:https'
 import type { ListenOptions } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { PodAccess } from '../kubelet/access.ts'
-import { socketPath } from '../socket-path.ts'
-import { installAdmission } from './admission.ts'
-import { Api } from './api.ts'
+import type { PodAccess } from '../../kubelet/access.ts'
+import { socketPath } from '../../socket-path.ts'
 import {
   type Authenticate,
   administrator,
   bearerAuthentication,
   impersonated,
   staticTokenUser,
-} from './authenticate.ts'
-import { startCollector } from './collector.ts'
-import { createAdminToken, createServingCredentials, writeKubeconfig } from './credentials.ts'
-import { startCustomResources } from './custom-resources.ts'
-import { badRequest, noSuchPath } from './errors.ts'
+} from '../access/authenticate.ts'
+import { createAdminToken, createServingCredentials, writeKubeconfig } from '../access/credentials.ts'
+import { createDefaultRoles } from '../access/rbac.ts'
+import { Tokens } from '../access/tokens.ts'
+import { installAdmission } from '../kinds/admission.ts'
+import { startCollector } from '../kinds/collector.ts'
+import { startCustomResources } from '../kinds/custom-resources.ts'
+import { Api } from '../objects/api.ts'
+import { badRequest, noSuchPath } from '../objects/errors.ts'
 import { attemptOf, authorize, handle, type Services } from './handler.ts'
-import { createDefaultRoles } from './rbac.ts'
 import { parseResourcePath } from './request.ts'
 import { answerExec, answerPortForward, refuseUpgrade } from './streams.ts'
-import { Tokens } from './tokens.ts'
 
 export interface ApiServerOptions {
   /** `<stateDir>/kubeconfig` is written; keys stay in memory. */

@@ -1,10 +1,10 @@
 // The rules of single built-in kinds: defaults, checks, what may not change, and how they are deleted.
 import { randomUUID } from 'node:crypto'
-import type { Admission, Api, DeletionRule } from './api.ts'
-import { forbidden, invalid } from './errors.ts'
-import { equalJson, isMap, type JsonMap, type KubeObject, listAt } from './object.ts'
+import type { Admission, Api, DeletionRule } from '../objects/api.ts'
+import { forbidden, invalid } from '../objects/errors.ts'
+import { equalJson, isMap, type JsonMap, type KubeObject, listAt } from '../objects/object.ts'
+import { selectsLabels } from '../objects/selectors.ts'
 import { checkPodUpdate, defaultPod, defaultPodSpec } from './pod-defaults.ts'
-import { selectsLabels } from './selectors.ts'
 
 function forbiddenChange(group: string, object: JsonMap, field: string, message = 'field is immutable'): never {
   throw invalid(group, String(object.kind), String((object.metadata as JsonMap).name), [

@@ -9,7 +9,7 @@ import { type ApiServer, startApiServer } from './server.ts'
 
 const missing = spawnSync('kubectl', ['version', '--client']).status !== 0
 const folder = mkdtempSync(join(tmpdir(), 'kubectl-'))
-const gatewayApi = join(import.meta.dirname, '../../../../deploy/crds/gateway-api')
+const gatewayApi = join(import.meta.dirname, '../../../../../deploy/crds/gateway-api')
 let server: ApiServer
 
 interface Run {

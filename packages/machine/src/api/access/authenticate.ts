@@ -2,7 +2,7 @@
 // requests without credentials are anonymous.
 import { timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { forbidden, unauthorized } from './errors.ts'
+import { forbidden, unauthorized } from '../objects/errors.ts'
 import type { User } from './rbac.ts'
 import type { Tokens } from './tokens.ts'
 

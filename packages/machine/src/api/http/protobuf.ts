@@ -1,7 +1,7 @@
 // Reads Kubernetes' protobuf form of the few kinds that kubectl's typed commands send in it (create namespace, create token,
 // auth can-i …). Everything is answered in JSON. A field that is not in the tables is refused, never dropped.
-import { ApiError, badRequest } from './errors.ts'
-import { isMap, type JsonMap } from './object.ts'
+import { ApiError, badRequest } from '../objects/errors.ts'
+import { isMap, type JsonMap } from '../objects/object.ts'
 
 /** `name:type` by field number. Types: string, bytes (base64 in JSON), int, bool, map<…>, a message's name; `[]` repeats. */
 type Fields = Readonly<Record<number, string>>

@@ -1,11 +1,11 @@
 // Subresources that are neither the object's status nor a stream: scale, eviction, binding, finalize.
-import type { Api } from './api.ts'
-import { badRequest, noSuchPath } from './errors.ts'
-import { fields, isMap, type JsonMap, type KubeObject, mapAt } from './object.ts'
-import type { PatchKind, WriteOptions } from './options.ts'
-import { applyJsonPatch, applyMergePatch } from './patch.ts'
-import type { Resource } from './resources.ts'
-import { atVersion } from './rules.ts'
+import type { Api } from '../objects/api.ts'
+import { badRequest, noSuchPath } from '../objects/errors.ts'
+import { fields, isMap, type JsonMap, type KubeObject, mapAt } from '../objects/object.ts'
+import type { PatchKind, WriteOptions } from '../objects/options.ts'
+import { applyJsonPatch, applyMergePatch } from '../objects/patch.ts'
+import type { Resource } from '../objects/resources.ts'
+import { atVersion } from '../objects/rules.ts'
 
 export interface SubresourceRequest {
   readonly method: string

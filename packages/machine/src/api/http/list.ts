@@ -1,14 +1,14 @@
 // Lists (selected, paged) and watches (from now, from a version, with initial events, bookmarks and transitions of selectors).
 import type { ServerResponse } from 'node:http'
-import type { Api } from './api.ts'
-import { ApiError, badRequest, expired } from './errors.ts'
-import { type JsonMap, type KubeObject, keyOf } from './object.ts'
+import type { Api } from '../objects/api.ts'
+import { ApiError, badRequest, expired } from '../objects/errors.ts'
+import { type JsonMap, type KubeObject, keyOf } from '../objects/object.ts'
+import { apiVersionOf, type Resource } from '../objects/resources.ts'
+import { atVersion } from '../objects/rules.ts'
+import { matchesFields, matchesLabels, parseFieldSelector, parseLabelSelector } from '../objects/selectors.ts'
+import type { StoreEvent } from '../objects/store.ts'
 import { isTrue } from './request.ts'
-import { apiVersionOf, type Resource } from './resources.ts'
 import { type Answer, jsonOf, metadataOnly, sendList, toApiError } from './respond.ts'
-import { atVersion } from './rules.ts'
-import { matchesFields, matchesLabels, parseFieldSelector, parseLabelSelector } from './selectors.ts'
-import type { StoreEvent } from './store.ts'
 import { tableOf } from './table.ts'
 
 const bookmarkEveryMs = 10_000

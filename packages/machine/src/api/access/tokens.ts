@@ -1,9 +1,9 @@
 // Service-account tokens with Kubernetes' claims: issued for a ServiceAccount, bound to a Pod, and checked against what still exists.
 import { createHash, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto'
 import { exportJWK, type JWK, jwtVerify, SignJWT } from 'jose'
-import type { Api } from './api.ts'
-import { invalid, notFound } from './errors.ts'
-import type { KubeObject } from './object.ts'
+import type { Api } from '../objects/api.ts'
+import { invalid, notFound } from '../objects/errors.ts'
+import type { KubeObject } from '../objects/object.ts'
 
 export const tokenIssuer = 'https://kubernetes.default.svc.cluster.local'
 const minimumSeconds = 600

@@ -1,28 +1,28 @@
 // One request from its head to its answer: who, may they, what is asked, do it.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { PodAccess } from '../kubelet/access.ts'
-import type { Authenticate } from './authenticate.ts'
-import { patchKindOf, readBody } from './body.ts'
-import { discover, openApiDocument, openApiIndex } from './discovery.ts'
-import { badRequest, forbidden, methodNotAllowed, noSuchPath } from './errors.ts'
-import { answerList, answerWatch, selectorOf } from './list.ts'
-import { isMap, type JsonMap } from './object.ts'
-import type { DeleteOptions, WriteOptions } from './options.ts'
-import { type Attempt, allows, refusal, type User } from './rbac.ts'
-import { isTrue, parseResourcePath, type RequestInfo } from './request.ts'
-import type { Resource } from './resources.ts'
-import { type Answer, formOf, sendError, sendJson, sendObject, sendText } from './respond.ts'
+import type { PodAccess } from '../../kubelet/access.ts'
+import type { Authenticate } from '../access/authenticate.ts'
+import { type Attempt, allows, refusal, type User } from '../access/rbac.ts'
 import {
   answerAccessReview,
   answerSelfReview,
   answerTokenRequest,
   answerTokenReview,
   type Reviewer,
-} from './reviews.ts'
-import { parseFieldSelector } from './selectors.ts'
+} from '../access/reviews.ts'
+import { tokenIssuer } from '../access/tokens.ts'
+import { badRequest, forbidden, methodNotAllowed, noSuchPath } from '../objects/errors.ts'
+import { isMap, type JsonMap } from '../objects/object.ts'
+import type { DeleteOptions, WriteOptions } from '../objects/options.ts'
+import type { Resource } from '../objects/resources.ts'
+import { parseFieldSelector } from '../objects/selectors.ts'
+import { patchKindOf, readBody } from './body.ts'
+import { discover, openApiDocument, openApiIndex } from './discovery.ts'
+import { answerList, answerWatch, selectorOf } from './list.ts'
+import { isTrue, parseResourcePath, type RequestInfo } from './request.ts'
+import { type Answer, formOf, sendError, sendJson, sendObject, sendText } from './respond.ts'
 import { answerLogs } from './streams.ts'
 import { answerAction, answerScale } from './subresources.ts'
-import { tokenIssuer } from './tokens.ts'
 
 export interface Services extends Reviewer {
   readonly access: PodAccess

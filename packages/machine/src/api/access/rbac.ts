@@ -1,7 +1,7 @@
 // Who may do what: roles and bindings, evaluated at each request, and the roles that every cluster has.
-import type { Api } from './api.ts'
-import type { JsonMap, KubeObject } from './object.ts'
-import { selectsLabels } from './selectors.ts'
+import type { Api } from '../objects/api.ts'
+import type { JsonMap, KubeObject } from '../objects/object.ts'
+import { selectsLabels } from '../objects/selectors.ts'
 
 const group = 'rbac.authorization.k8s.io'
 
