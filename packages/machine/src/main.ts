@@ -1,10 +1,10 @@
 // The machine, inside its sandbox: API server, networks, nodes, controllers, kubelets, DNS and the folders, wired together.
 import { mkdirSync, readFileSync, writeSync } from 'node:fs'
-import { release } from 'node:os'
 import { join } from 'node:path'
 import { readPath, withoutDuplicates } from '@wishbone/runtime/manifests'
 import { startApiServer } from './api/http/server.ts'
 import { createApiClient, resources } from './client/api.ts'
+import { createApiService, createNodeObjects } from './client/first-objects.ts'
 import { type Context, startControllers, startMirrors } from './controllers/index.ts'
 import type { Directory } from './dns/records.ts'
 import { startDns } from './dns/server.ts'
@@ -15,12 +15,11 @@ import { remarkOnPods } from './kubelet/meaning.ts'
 import { Applier } from './loader/apply.ts'
 import { FolderLoader, mistakeText } from './loader/folder.ts'
 import { createNode, type NodeNetwork, setUpFabric } from './network/fabric.ts'
+import { followServices, indexSlices } from './network/follow-services.ts'
 import { addressPlan } from './network/plan.ts'
-import { serviceRules } from './network/services.ts'
 import { publishLoadBalancers, startOutside } from './outside.ts'
 import { untilSettled } from './readiness.ts'
 import type { MachineEvent, MachineSettings } from './sandbox.ts'
-import type { EndpointSlice } from './types.ts'
 
 const settings = JSON.parse(process.env['WISHBONE_MACHINE'] ?? 'null') as MachineSettings | null
 if (!settings) {
@@ -120,7 +119,7 @@ async function run({
     images = new Map(read.flatMap((part) => [...part.images]))
   }
   loadImages()
-  followServices(context, nodes, plan)
+  followServices(context, nodes, plan, warn)
   const slicesByService = indexSlices(context)
   const directory: Directory = {
     domain: 'cluster.local',
@@ -170,137 +169,6 @@ async function run({
   if (abort.signal.aborted) return
   for (const name of missing) warn(`not ready: ${name}`)
   tell({ event: 'ready' })
-}
-
-async function createNodeObjects(
-  client: ReturnType<typeof createApiClient>,
-  nodes: ReadonlyMap<string, NodeNetwork>,
-): Promise<void> {
-  for (const [name, network] of nodes) {
-    const labels = {
-      'kubernetes.io/hostname': name,
-      'kubernetes.io/os': 'linux',
-      'kubernetes.io/arch': process.arch === 'x64' ? 'amd64' : process.arch,
-    }
-    await client.create(resources.nodes, {
-      apiVersion: 'v1',
-      kind: 'Node',
-      metadata: { name, labels },
-      spec: {},
-    } as never)
-    const addresses = [
-      ...network.ips.map((address) => ({ type: 'InternalIP', address })),
-      { type: 'Hostname', address: name },
-    ]
-    const conditions = [
-      {
-        type: 'Ready',
-        status: 'True',
-        reason: 'KubeletReady',
-        lastTransitionTime: new Date().toISOString().replace(/\.\d+Z/, 'Z'),
-      },
-    ]
-    const nodeInfo = {
-      architecture: labels['kubernetes.io/arch'],
-      bootID: '',
-      containerRuntimeVersion: 'process://1',
-      kernelVersion: release(),
-      kubeProxyVersion: '',
-      kubeletVersion: 'v1.36.0-wishbone',
-      machineID: '',
-      operatingSystem: 'linux',
-      osImage: 'this machine',
-      systemUUID: '',
-    }
-    await client.patch(
-      resources.nodes,
-      undefined,
-      name,
-      { status: { addresses, conditions, nodeInfo, capacity: { pods: '253' }, allocatable: { pods: '253' } } },
-      'status',
-    )
-  }
-}
-
-/** The Service `kubernetes` and its endpoints, which no controller makes. */
-async function createApiService(
-  client: ReturnType<typeof createApiClient>,
-  service: readonly string[],
-  server: readonly string[],
-): Promise<void> {
-  const metadata = { name: 'kubernetes', namespace: 'default' }
-  const families = service.map((ip) => (ip.includes(':') ? 'IPv6' : 'IPv4'))
-  await client.create(resources.services, {
-    apiVersion: 'v1',
-    kind: 'Service',
-    metadata,
-    spec: {
-      clusterIP: service[0],
-      clusterIPs: service,
-      ipFamilies: families,
-      ports: [{ name: 'https', port: 443, targetPort: 6443 }],
-    },
-  } as never)
-  for (const [index, ip] of server.entries()) {
-    await client.create(resources.endpointSlices, {
-      apiVersion: 'discovery.k8s.io/v1',
-      kind: 'EndpointSlice',
-      metadata: {
-        name: `kubernetes-${families[index]?.toLowerCase()}`,
-        namespace: 'default',
-        labels: { 'kubernetes.io/service-name': 'kubernetes' },
-      },
-      addressType: families[index],
-      ports: [{ name: 'https', port: 6443, protocol: 'TCP' }],
-      endpoints: [{ addresses: [ip], conditions: { ready: true } }],
-    } as never)
-  }
-}
-
-/** Slices by `namespace/service`, kept as they change. */
-function indexSlices({ mirrors }: Context): (key: string) => readonly EndpointSlice[] {
-  const index = new Map<string, Map<string, EndpointSlice>>()
-  const put = (now: EndpointSlice | undefined, before: EndpointSlice | undefined): void => {
-    const slice = (now ?? before)!
-    const service = slice.metadata.labels?.['kubernetes.io/service-name']
-    if (!service) return
-    const key = `${slice.metadata.namespace}/${service}`
-    const slices = index.get(key) ?? new Map<string, EndpointSlice>()
-    if (now) slices.set(now.metadata.name, now)
-    else slices.delete(slice.metadata.name)
-    index.set(key, slices)
-  }
-  mirrors.endpointSlices.onChange(put)
-  for (const slice of mirrors.endpointSlices.all()) put(slice, undefined)
-  return (key) => [...(index.get(key)?.values() ?? [])]
-}
-
-/** Brings the Service rules of every node up to date, a moment after the last change. */
-function followServices(
-  context: Context,
-  nodes: ReadonlyMap<string, NodeNetwork>,
-  plan: ReturnType<typeof addressPlan>,
-): void {
-  const { mirrors } = context
-  const slices = indexSlices(context)
-  let timer: NodeJS.Timeout | undefined
-  const apply = (): void => {
-    timer = undefined
-    const rules = serviceRules(mirrors.services.all(), slices, plan)
-    for (const node of nodes.values()) {
-      try {
-        node.applyRules(rules)
-      } catch (cause) {
-        warn(`the Service rules of node${node.index} could not be written: ${(cause as Error).message}`)
-      }
-    }
-  }
-  const soon = (): void => {
-    if (timer === undefined) timer = setTimeout(apply, 10)
-  }
-  mirrors.services.onChange(soon)
-  mirrors.endpointSlices.onChange(soon)
-  apply()
 }
 
 let stopping = false

@@ -1,5 +1,5 @@
 // When the machine is ready: the programs of the mesh, and then every pod that the folders asked for.
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '@wishbone/runtime/lifecycle'
 import type { Mirrors } from './controllers/index.ts'
 import { type Pod, podIsOver, podIsReady } from './types.ts'
 

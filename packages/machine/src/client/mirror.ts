@@ -1,6 +1,6 @@
 // A live copy of all objects of one kind, by list and watch.
 import { listWatch, type ResourceKind } from '@wishbone/runtime/kube'
-import type { KubeObject } from '../api/objects/object.ts'
+import { type KubeObject, keyOf, namedKey } from '../api/objects/object.ts'
 import type { ApiClient } from './api.ts'
 
 export interface Mirror<T extends KubeObject> {
@@ -11,8 +11,6 @@ export interface Mirror<T extends KubeObject> {
   /** Resolves after the first list. */
   readonly synced: Promise<void>
 }
-
-const keyOf = (object: KubeObject): string => `${object.metadata.namespace ?? ''}/${object.metadata.name}`
 
 export function startMirror<T extends KubeObject>(
   client: ApiClient,
@@ -44,7 +42,7 @@ export function startMirror<T extends KubeObject>(
   const options = { log: { warn: () => {} }, backoff: { firstMs: 200, maxMs: 200 }, absentMs: 200, signal }
   void listWatch(client.kube, resource, handler, options)
   return {
-    get: (namespace, name) => objects.get(`${namespace ?? ''}/${name}`),
+    get: (namespace, name) => objects.get(namedKey(namespace, name)),
     all: () => objects.values(),
     onChange: (listener) => void listeners.push(listener),
     synced,

@@ -1,7 +1,8 @@
 // What the controllers share: mirrors of the cluster, a client to change it, and a loop that reconciles one key at a time.
-import { setTimeout as delay } from 'node:timers/promises'
+
 import { isStatus } from '@wishbone/runtime/kube'
-import type { KubeObject } from '../api/objects/object.ts'
+import { delay } from '@wishbone/runtime/lifecycle'
+import { type KubeObject, keyOf } from '../api/objects/object.ts'
 import { type ApiClient, resources } from '../client/api.ts'
 import { type Mirror, startMirror } from '../client/mirror.ts'
 import type { EndpointSlice, NodeObject, Pod, Service, Workload } from '../types.ts'
@@ -86,13 +87,6 @@ export function createQueue(
     pending.add(key)
     if (!running.has(key)) queueMicrotask(() => pending.has(key) && !running.has(key) && void run(key))
   }
-}
-
-export const keyOf = (object: KubeObject): string => `${object.metadata.namespace ?? ''}/${object.metadata.name}`
-
-export function splitKey(key: string): readonly [namespace: string, name: string] {
-  const slash = key.indexOf('/')
-  return [key.slice(0, slash), key.slice(slash + 1)]
 }
 
 /** Queues a workload for its own changes and for those of the objects that it owns. */

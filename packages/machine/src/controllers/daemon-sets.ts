@@ -1,7 +1,8 @@
 // DaemonSets: one pod a node; a new template takes over node by node, as Kubernetes' rolling update does.
+import { keyOf, splitKey } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
 import { type Pod, podIsOver, podIsReady, type Workload } from '../types.ts'
-import { type Context, createQueue, keyOf, ownedBy, splitKey, watchOwned } from './context.ts'
+import { type Context, createQueue, ownedBy, watchOwned } from './context.ts'
 import { podFrom, sameFields, templateHash } from './pods.ts'
 
 const hashLabel = 'controller-revision-hash'

@@ -1,8 +1,8 @@
 // Deployments: one ReplicaSet per template; a new template takes over step by step, or at once with `Recreate`.
-import { controllerReference, timestamp } from '../api/objects/object.ts'
+import { controllerReference, splitKey, timestamp } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
 import type { Workload } from '../types.ts'
-import { type Context, createQueue, ownedBy, splitKey, watchOwned } from './context.ts'
+import { type Context, createQueue, ownedBy, watchOwned } from './context.ts'
 import { sameFields, templateHash } from './pods.ts'
 
 const number = (set: Workload, field: string): number => Number(set.status?.[field] ?? 0)

@@ -1,7 +1,7 @@
 // EndpointSlices: which pods a Service has, one slice per address family.
 
 import { resourcePath } from '@wishbone/runtime/kube'
-import { controllerReference } from '../api/objects/object.ts'
+import { controllerReference, keyOf, splitKey } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
 import {
   type Endpoint,
@@ -12,7 +12,7 @@ import {
   type Service,
   type ServicePort,
 } from '../types.ts'
-import { type Context, createQueue, keyOf, splitKey } from './context.ts'
+import { type Context, createQueue } from './context.ts'
 import { familiesOf } from './services.ts'
 
 const manager = 'endpointslice-controller.k8s.io'

@@ -1,7 +1,7 @@
 // Jobs: pods that run to their end, `completions` of them, `parallelism` at a time, `backoffLimit` failures allowed.
-import { timestamp } from '../api/objects/object.ts'
+import { splitKey, timestamp } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
-import { type Context, createQueue, ownedBy, splitKey, watchOwned } from './context.ts'
+import { type Context, createQueue, ownedBy, watchOwned } from './context.ts'
 import { isActive, podFrom, sameFields } from './pods.ts'
 
 export function startJobs(context: Context): void {

@@ -1,7 +1,8 @@
 // As many pods as a ReplicaSet asks for.
+import { splitKey } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
 import { podIsReady } from '../types.ts'
-import { type Context, createQueue, ownedBy, splitKey, watchOwned } from './context.ts'
+import { type Context, createQueue, ownedBy, watchOwned } from './context.ts'
 import { byExpendability, isActive, podFrom, sameFields } from './pods.ts'
 
 export function startReplicaSets(context: Context): void {

@@ -1,7 +1,7 @@
 // Gives each pod a node: the one with the fewest pods among those that its nodeSelector allows.
-import { randomSuffix, timestamp } from '../api/objects/object.ts'
+import { keyOf, randomSuffix, splitKey, timestamp } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
-import { type Context, createQueue, keyOf, splitKey } from './context.ts'
+import { type Context, createQueue } from './context.ts'
 import { isActive } from './pods.ts'
 
 export function startScheduler(context: Context): void {

@@ -1,8 +1,9 @@
 // Addresses for Services, default service accounts for namespaces.
+import { keyOf, splitKey } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
 import type { AddressPlan } from '../network/plan.ts'
 import type { Service } from '../types.ts'
-import { type Context, createQueue, keyOf, splitKey } from './context.ts'
+import { type Context, createQueue } from './context.ts'
 
 /** Which families a Service has: its own wish where the cluster has them, else the cluster's first. */
 export function familiesOf(service: Service, cluster: readonly ('IPv4' | 'IPv6')[]): readonly ('IPv4' | 'IPv6')[] {

@@ -1,7 +1,8 @@
 // StatefulSets: pods with names, one after the other.
+import { splitKey } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
 import { type Pod, podIsOver, podIsReady } from '../types.ts'
-import { type Context, createQueue, ownedBy, splitKey, watchOwned } from './context.ts'
+import { type Context, createQueue, ownedBy, watchOwned } from './context.ts'
 import { podFrom, sameFields, templateHash } from './pods.ts'
 
 const hashLabel = 'controller-revision-hash'

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '@wishbone/runtime/lifecycle'
 import type { PodLink } from '../network/fabric.ts'
 import { socketPath as short } from '../socket-path.ts'
 import type { Pod } from '../types.ts'

@@ -4,7 +4,7 @@
 //
 // `stop()` ends it for good: preStop hook, SIGTERM, and SIGKILL when the grace period is over.
 import type { ChildProcess } from 'node:child_process'
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '@wishbone/runtime/lifecycle'
 import { timestamp } from '../api/objects/object.ts'
 import type { Container, ContainerState, Pod, Probe, ProbeHandler } from '../types.ts'
 import { openLog } from './logs.ts'
@@ -102,7 +102,7 @@ export class ContainerRunner {
       if (exitCode === undefined) continue
       if (!this.#shouldRestart(exitCode)) return
       if (Date.now() - began > 600_000) backoffMs = 1_000
-      await delay(Math.min(backoffMs, 1_000), undefined, { signal: this.#stop.signal }).catch(() => {})
+      await delay(Math.min(backoffMs, 1_000), this.#stop.signal)
       if (this.#stopping) return
       if (backoffMs > 1_000) {
         const message = `back-off ${Math.round(backoffMs / 1000)}s restarting failed container=${this.#container.name}`
@@ -116,7 +116,7 @@ export class ContainerRunner {
           )
         }
         this.#crashed = true
-        await delay(backoffMs, undefined, { signal: this.#stop.signal }).catch(() => {})
+        await delay(backoffMs, this.#stop.signal)
       }
       backoffMs = Math.min(backoffMs * 2, maxBackoffMs)
       this.#restarts++
@@ -135,7 +135,7 @@ export class ContainerRunner {
         this.#set({ waiting: { reason, message } })
         this.#host.event(reason, message, 'Warning')
       }
-      await delay(500, undefined, { signal: this.#stop.signal }).catch(() => {})
+      await delay(500, this.#stop.signal)
       return undefined
     }
     this.#options = options
@@ -264,7 +264,7 @@ export class ContainerRunner {
     let inARow = 0
     let last: boolean | undefined
     let everOk = false
-    await delay((probe.initialDelaySeconds ?? 0) * 1_000, undefined, { signal }).catch(() => {})
+    await delay((probe.initialDelaySeconds ?? 0) * 1_000, signal)
     for (let round = 0; !signal.aborted; round++) {
       const result = await attempt(probe, this.#target, (probe.timeoutSeconds ?? 1) * 1_000)
       if (signal.aborted) return
@@ -275,7 +275,7 @@ export class ContainerRunner {
       everOk ||= result.ok
       // A starting container is looked at more often, as a kubelet does after a start.
       const pauseMs = everOk ? periodMs : Math.min(periodMs, round < 50 ? 100 : 1_000)
-      await delay(pauseMs, undefined, { signal }).catch(() => {})
+      await delay(pauseMs, signal)
     }
   }
 

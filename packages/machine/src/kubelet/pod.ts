@@ -1,7 +1,7 @@
 // One pod's life on its node: network, mesh (CNI), volumes, init containers, containers, its end.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '@wishbone/runtime/lifecycle'
 import type { PodLink } from '../network/fabric.ts'
 import type { Container, Pod } from '../types.ts'
 import { PodAccessError } from './access.ts'

@@ -1,6 +1,7 @@
 // Applies objects through the API server in the order in which they can exist; what is refused is reported with its place.
-import { setTimeout as delay } from 'node:timers/promises'
+
 import { isStatus, KubeError, resourcePath } from '@wishbone/runtime/kube'
+import { delay } from '@wishbone/runtime/lifecycle'
 import { describe, identity, type Loaded, type Mistake } from '@wishbone/runtime/manifests'
 import type { KubeObject } from '../api/objects/object.ts'
 import type { ApiClient } from '../client/api.ts'

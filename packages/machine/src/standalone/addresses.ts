@@ -1,7 +1,9 @@
 // Addresses of LoadBalancer Services: here each of them is this machine, or the address that the Service asks for.
+
 import { networkInterfaces } from 'node:os'
+import { keyOf, splitKey } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
-import { type Context, createQueue, keyOf, splitKey } from '../controllers/context.ts'
+import { type Context, createQueue } from '../controllers/context.ts'
 
 /** The address that others can ask for when programs listen on `listen`; of a wildcard, the machine's first one. */
 export function publicAddress(listen: string, interfaces = networkInterfaces()): string {

@@ -1,7 +1,9 @@
 // Watches the Gateways for a person: until all are settled, and then what becomes of them.
-import { setTimeout as delay } from 'node:timers/promises'
+
+import { delay } from '@wishbone/runtime/lifecycle'
+import { keyOf } from '../api/objects/object.ts'
 import type { Mirror } from '../client/mirror.ts'
-import { type Gateway, linksOf, nameOf, outcomeOf } from './gateways.ts'
+import { type Gateway, linksOf, outcomeOf } from './gateways.ts'
 import type { PodProcess } from './pod-process.ts'
 
 export interface FollowOptions {
@@ -38,12 +40,12 @@ export async function untilSettled(options: SettleOptions): Promise<void> {
     const hasLooked = readySince !== undefined && Date.now() - readySince > lookMs
     const waiting = [...gateways.all()].filter((gateway) => {
       const { kind } = outcomeOf(gateway)
-      if (closedPorts(processOf(nameOf(gateway))?.waitsFor ?? '').length > 0) return false
+      if (closedPorts(processOf(keyOf(gateway))?.waitsFor ?? '').length > 0) return false
       return kind === 'pending' || (kind === 'ignored' && !hasLooked)
     })
     if (readySince !== undefined && waiting.length === 0) return
-    say(readySince === undefined ? 'waiting for the controller' : `waiting for ${waiting.map(nameOf).join(', ')}`)
-    await delay(50, undefined, { signal }).catch(() => {})
+    say(readySince === undefined ? 'waiting for the controller' : `waiting for ${waiting.map(keyOf).join(', ')}`)
+    await delay(50, signal)
   }
 }
 
@@ -71,7 +73,7 @@ export function followGateways(options: FollowOptions): void {
 
 function complaintsOf({ gateways, processOf }: FollowOptions): readonly string[] {
   return [...gateways.all()].flatMap((gateway) => {
-    const name = nameOf(gateway)
+    const name = keyOf(gateway)
     if (outcomeOf(gateway).kind === 'ignored')
       return [
         `Gateway ${name}: nothing serves its class ${gateway.spec.gatewayClassName}; use gatewayClassName: wishbone`,

@@ -1,6 +1,6 @@
 // What a person is told about Gateways: where they can be reached, and whether they are done with. Pure.
 
-import type { KubeObject } from '../api/objects/object.ts'
+import { type KubeObject, keyOf } from '../api/objects/object.ts'
 import { schemeOfProtocol } from '../schemes.ts'
 import type { Condition } from '../types.ts'
 
@@ -20,8 +20,6 @@ export interface Gateway extends KubeObject {
     readonly listeners?: readonly { readonly name: string; readonly conditions?: readonly Condition[] }[]
   }
 }
-
-export const nameOf = ({ metadata }: KubeObject): string => `${metadata.namespace}/${metadata.name}`
 
 /** The port that is opened for a listener's: who is not root may not open those below 1024. */
 export function openPort(port: number, offset: number): number {
@@ -47,7 +45,7 @@ export function linksOf(gateway: Gateway, portOffset: number): readonly string[]
       const host = isName ? hostname : address.includes(':') ? `[${address}]` : address
       const url = `${schemeOfProtocol(protocol)}://${host}:${openPort(port, portOffset)}`
       const names = hostname === undefined || isName ? '' : `, for ${hostname}`
-      return `${nameOf(gateway)} ${name}: ${url}${names}`
+      return `${keyOf(gateway)} ${name}: ${url}${names}`
     })
 }
 

@@ -4,7 +4,7 @@
 //   start() ─▶ starting ─▶ running ─(exit)─▶ waiting (1 s, doubling to 30 s) ─▶ running …
 //   stop() ─▶ SIGTERM ─(exit, or SIGKILL after the grace period)─▶ the Pod object is removed
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '@wishbone/runtime/lifecycle'
 import { timestamp } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
 import type { Context } from '../controllers/context.ts'
@@ -120,7 +120,7 @@ export class PodProcess {
   }
 
   async #pause(ms: number): Promise<void> {
-    await delay(ms, undefined, { signal: this.#over.signal }).catch(() => {})
+    await delay(ms, this.#over.signal)
   }
 
   /** Undefined: it could not be started yet. */
@@ -161,7 +161,7 @@ export class PodProcess {
         this.#ready = answer === undefined
         await this.#write()
       }
-      await delay(this.#ready ? 1_000 : 100, undefined, { signal }).catch(() => {})
+      await delay(this.#ready ? 1_000 : 100, signal)
     }
   }
 

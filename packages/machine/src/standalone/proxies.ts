@@ -1,8 +1,10 @@
 // Gateways' Deployments as processes: one pod each, whatever it asks for; a new template takes over from the old one's process,
 // which finishes what it has open.
+
 import { join } from 'node:path'
+import { keyOf, splitKey } from '../api/objects/object.ts'
 import { resources } from '../client/api.ts'
-import { type Context, createQueue, keyOf, splitKey } from '../controllers/context.ts'
+import { type Context, createQueue } from '../controllers/context.ts'
 import { podFrom, sameFields, templateHash } from '../controllers/pods.ts'
 import { environmentOf, type Lookup } from '../kubelet/environment.ts'
 import { createTokens } from '../kubelet/tokens.ts'

@@ -56,19 +56,18 @@ export function answerList(
   // Fails when changes since the first page can not be watched any more.
   if (from !== undefined) api.store.since(resource.key, from.version)
   const version = from?.version ?? api.store.version
-  const sortKey = (object: KubeObject): string => keyOf(object.metadata.namespace, object.metadata.name)
   let items = api.store.list(resource.key, namespace).filter(selects)
   const metadata: JsonMap = { resourceVersion: String(version) }
   if (limit > 0 || from !== undefined) {
-    items = [...items].sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1))
-    if (from !== undefined) items = items.filter((object) => sortKey(object) > from.after)
+    items = [...items].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+    if (from !== undefined) items = items.filter((object) => keyOf(object) > from.after)
     if (limit > 0 && items.length > limit) {
       metadata.remainingItemCount = items.length - limit
       items = items.slice(0, limit)
-      metadata.continue = Buffer.from(JSON.stringify({ version, after: sortKey(items.at(-1)!) })).toString('base64url')
+      metadata.continue = Buffer.from(JSON.stringify({ version, after: keyOf(items.at(-1)!) })).toString('base64url')
     }
   } else if (answer.form === 'table') {
-    items = [...items].sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1))
+    items = [...items].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
   }
   sendList(
     answer,

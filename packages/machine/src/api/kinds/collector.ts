@@ -53,7 +53,7 @@ export function startCollector(api: Api, log: (line: string) => void): () => voi
     try {
       api.delete(resource, object.metadata.namespace, object.metadata.name)
     } catch (cause) {
-      log(`collector: ${key} ${keyOf(object.metadata.namespace, object.metadata.name)}: ${(cause as Error).message}`)
+      log(`collector: ${key} ${keyOf(object)}: ${(cause as Error).message}`)
     }
   }
   const emptyNamespace = (namespace: KubeObject): void => {

@@ -108,8 +108,18 @@ export function randomSuffix(length = 5): string {
   return [...randomBytes(length)].map((byte) => suffixAlphabet[byte % suffixAlphabet.length]).join('')
 }
 
-export function keyOf(namespace: string | undefined, name: string): string {
+/** By which an object is known among those of its kind. */
+export function keyOf({ metadata }: KubeObject): string {
+  return namedKey(metadata.namespace, metadata.name)
+}
+
+export function namedKey(namespace: string | undefined, name: string): string {
   return `${namespace ?? ''}/${name}`
+}
+
+export function splitKey(key: string): readonly [namespace: string, name: string] {
+  const slash = key.indexOf('/')
+  return [key.slice(0, slash), key.slice(slash + 1)]
 }
 
 /** The reference of a controller's child to its owner. */

@@ -1,7 +1,7 @@
 // The objects, their versions and the recent history that watches replay. Knows nothing about kinds or rules;
 // every object that goes in is frozen and shared by all readers.
 import { expired } from './errors.ts'
-import { deepFreeze, type JsonMap, type KubeObject, keyOf } from './object.ts'
+import { deepFreeze, type JsonMap, type KubeObject, namedKey } from './object.ts'
 
 export interface StoreEvent {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'
@@ -31,7 +31,7 @@ export class Store {
   }
 
   get(key: string, namespace: string | undefined, name: string): KubeObject | undefined {
-    return this.#collections.get(key)?.get(keyOf(namespace, name))
+    return this.#collections.get(key)?.get(namedKey(namespace, name))
   }
 
   /** All objects of a kind, or of one namespace, in insertion order. */
@@ -48,7 +48,7 @@ export class Store {
   put(key: string, object: KubeObject): KubeObject {
     const collection = this.#collections.get(key) ?? new Map<string, KubeObject>()
     this.#collections.set(key, collection)
-    const at = keyOf(object.metadata.namespace, object.metadata.name)
+    const at = namedKey(object.metadata.namespace, object.metadata.name)
     const previous = collection.get(at)
     const stored = this.#stamp(object)
     collection.set(at, stored)
@@ -64,9 +64,9 @@ export class Store {
 
   remove(key: string, namespace: string | undefined, name: string): KubeObject | undefined {
     const collection = this.#collections.get(key)
-    const previous = collection?.get(keyOf(namespace, name))
+    const previous = collection?.get(namedKey(namespace, name))
     if (collection === undefined || previous === undefined) return undefined
-    collection.delete(keyOf(namespace, name))
+    collection.delete(namedKey(namespace, name))
     const object = this.#stamp(previous)
     this.#emit({ type: 'DELETED', key, object, previous, resourceVersion: this.#version })
     return object
