@@ -1,7 +1,7 @@
 // Keeps the cluster as a folder says: applied at start, and again whenever a file in it changes.
 import { existsSync, watch } from 'node:fs'
 import { relative } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '@wishbone/runtime/lifecycle'
 import { describe, identity, type Loaded, type Mistake, readPath, withoutDuplicates } from '@wishbone/runtime/manifests'
 import type { KubeObject } from '../api/objects/object.ts'
 import type { ApiClient } from '../client/api.ts'
