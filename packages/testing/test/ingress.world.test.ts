@@ -3,7 +3,7 @@
 import { createCsr, issueLeaf, selfSignedRoot } from '@wishbone/runtime/certificates'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, type PodObject, until } from '../src/cluster/index.ts'
-import { type PlaysServer, playImages } from '../src/play/index.ts'
+import { type Greetings, type PlaysServer, play, playImages } from '../src/play/index.ts'
 import { accessLogLine, enrolled, readyPods, startWorld, type World, waypointOf } from '../src/world/index.ts'
 
 let world: World
@@ -17,7 +17,9 @@ kind: Gateway
 metadata: { name: edge, namespace: edge }
 spec:
   gatewayClassName: wishbone
-  listeners: [{ name: http, port: 80, protocol: HTTP, allowedRoutes: { namespaces: { from: All } } }]
+  listeners:
+    - { name: http, port: 80, protocol: HTTP, allowedRoutes: { namespaces: { from: All } } }
+    - { name: greeting, port: 9001, protocol: TCP, allowedRoutes: { namespaces: { from: All } } }
 `
 
 const namespaceOf = (name: string, labels = '{}'): string => `---
@@ -45,18 +47,27 @@ spec:
       readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 }
 `
 
+const greeting = `---
+apiVersion: gateway.networking.k8s.io/v1
+kind: TCPRoute
+metadata: { name: greeting, namespace: shop }
+spec:
+  parentRefs: [{ name: edge, namespace: edge, sectionName: greeting }]
+  rules: [{ backendRefs: [{ name: front, port: 9001 }] }]
+`
+
 /** A Service and the gateway's route to it, at /NAMESPACE/NAME. */
 const servedAt = (namespace: string, name: string, port: number): string => `---
 apiVersion: v1
 kind: Service
 metadata: { name: ${name}, namespace: ${namespace} }
-spec: { selector: { app: server }, ports: [{ name: http, port: ${port} }] }
+spec: { selector: { app: server }, ports: [{ name: http, port: ${port} }, { name: tcp, port: 9001 }] }
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: { name: to-${name}, namespace: ${namespace} }
 spec:
-  parentRefs: [{ name: edge, namespace: edge }]
+  parentRefs: [{ name: edge, namespace: edge, sectionName: http }]
   rules:
     - matches: [{ path: { type: PathPrefix, value: /${namespace}/${name} } }]
       backendRefs: [{ name: ${name}, port: ${port} }]
@@ -126,6 +137,7 @@ beforeAll(async () => {
       tlsPolicyFor(namespace, root.certPem),
     ]),
     servedAt('shop', 'front', 8080),
+    greeting,
     strictForTheGateway,
     `---\n${waypointOf()}`,
     mark,
@@ -227,6 +239,20 @@ describe('to a Service with a waypoint', () => {
     await labelFront({ [ask]: 'false' })
     await goes('straight')
     await cluster.patch('namespaces', undefined, 'shop', { metadata: { labels: { [ask]: null } } })
+  })
+
+  test('the same holds for bytes, of a server that speaks first too', async () => {
+    const greet = async (): Promise<Greetings['heard']> =>
+      (await play<Greetings>(cluster, outside, 'greetings', 'edge-wishbone.edge', '9001', '3')).heard
+    const waypoints = await readyPods(cluster, 'shop', 'gateway.networking.k8s.io/gateway-name=waypoint')
+    const carried = async (): Promise<boolean> =>
+      (await Promise.all(waypoints.map((pod) => cluster.logs(pod)))).some((text) => text.includes(':9001'))
+    await until('the greetings', async () => (await greet())['220 server'] === 3)
+    expect(await carried()).toBe(false)
+    await labelFront({ [ask]: 'true' })
+    await until('the waypoint to carry the greetings', async () => (await greet())['220 server'] === 3 && carried())
+    await labelFront({ [ask]: null })
+    await goes('straight')
   })
 
   test('it goes through the waypoint where a policy on requests is, which is enforced', async () => {
