@@ -1,5 +1,6 @@
 // The controller put together: store → pipeline → configuration stream and certificate service, and what the leader
 // writes. Each part goes on with what it has while another one is in trouble.
+import { type Connection, isStatus, KubeClient, resourcePath } from '@wishbone/runtime/kube'
 import { backoff, delay } from '@wishbone/runtime/lifecycle'
 import {
   type Authority,
@@ -15,7 +16,7 @@ import { startDebugServer } from './debug.ts'
 import { Deployer } from './deploy/index.ts'
 import { EventWriter } from './events/index.ts'
 import type { Pod } from './kinds/index.ts'
-import { type Connection, isStatus, KubeClient, resourcePath, runElection, Store, watchedKinds } from './kube/index.ts'
+import { runElection, Store, watchedKinds } from './kube/index.ts'
 import { Leader } from './leader.ts'
 import { type Log, messageOf } from './log.ts'
 import { createControllerMetrics } from './metrics.ts'

@@ -1,9 +1,10 @@
 // The program `controller`.
+
 import { startStatusServers } from '@wishbone/runtime/admin'
+import { loadConnection } from '@wishbone/runtime/kube'
 import { runProgram } from '@wishbone/runtime/lifecycle'
 import { createLogger } from '@wishbone/runtime/log'
 import { startController } from './controller.ts'
-import { loadConnection } from './kube/index.ts'
 import { readControllerSettings } from './settings.ts'
 
 const settings = readControllerSettings(process.env)

@@ -1,12 +1,19 @@
 // The program `uninstall`, which runs before the mesh's own objects are deleted (the chart's pre-delete hook). Its marker is
 // there already: the node agents have seen it and take every pod out. This waits for them, then stops the controller and
 // deletes what that made in other namespaces. A node that does not answer is named and left behind, not waited for forever.
-import { isStatus, KubeClient, type KubeObject, loadConnection } from '@wishbone/runtime/kube'
+import {
+  isStatus,
+  KubeClient,
+  type KubeObject,
+  loadConnection,
+  type ResourceKind,
+  resourcePath,
+} from '@wishbone/runtime/kube'
 import { delay } from '@wishbone/runtime/lifecycle'
 import { createLogger } from '@wishbone/runtime/log'
 import { integer, readCommonSettings, readSettings } from '@wishbone/runtime/settings'
 import { managedByLabel, managedByValue } from './deploy/index.ts'
-import { kindOf, type ResourceKind, resourcePath } from './kube/index.ts'
+import { kindOf } from './kube/index.ts'
 import type { Log } from './log.ts'
 
 const variables = {

@@ -1,10 +1,12 @@
 // The certificate authority's key and chain: where they come from, and the issuing of one leaf. The operator's own
 // (Secret cacerts, Istio's layout) goes before ours (Secret wishbone-ca), which the first replica makes.
+
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { type IssuedCertificate, issueLeaf, selfSignedRoot, splitPem } from '@wishbone/runtime/certificates'
+import { isStatus, type KubeClient, resourcePath } from '@wishbone/runtime/kube'
 import { Secret as Redacted } from '@wishbone/runtime/secret'
 import type { Secret } from '../kinds/index.ts'
-import { isStatus, type KubeClient, resourcePath, watchedKinds } from '../kube/index.ts'
+import { watchedKinds } from '../kube/index.ts'
 import { type Log, messageOf } from '../log.ts'
 
 export interface Authority {

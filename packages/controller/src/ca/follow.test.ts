@@ -1,8 +1,8 @@
 import { issueIntermediate, selfSignedRoot } from '@wishbone/runtime/certificates'
+import { fixedConnection, KubeClient } from '@wishbone/runtime/kube'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FakeApiServer } from '../../test/fake-api-server.ts'
 import { eventually, type Recorder, recorder } from '../../test/wait.ts'
-import { fixedConnection, KubeClient } from '../kube/index.ts'
 import { type Authority, loadAuthority, readAuthority } from './authority.ts'
 import { followAuthority } from './follow.ts'
 

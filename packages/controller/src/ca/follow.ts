@@ -2,8 +2,8 @@
 // trust each other until all have new certificates is not taken; the log says in which steps to make it.
 import { X509Certificate } from 'node:crypto'
 import { splitPem } from '@wishbone/runtime/certificates'
-import { listWatch } from '@wishbone/runtime/kube'
-import { Debouncer, type KubeClient, watchedKinds } from '../kube/index.ts'
+import { type KubeClient, listWatch } from '@wishbone/runtime/kube'
+import { Debouncer, watchedKinds } from '../kube/index.ts'
 import { type Log, messageOf } from '../log.ts'
 import { type Authority, authoritySecrets, readAuthority } from './authority.ts'
 

@@ -1,7 +1,7 @@
 // What a caller may see on the ADS stream. Its token decides, and the pod and account behind the token; never the node
 // metadata that a proxy sends about itself.
 
-import type { KubeObject } from '../kube/index.ts'
+import type { KubeObject } from '@wishbone/runtime/kube'
 import type { ClientScope, ResourceSet } from '../model/index.ts'
 import { accountOf, type PodLookup } from './pods.ts'
 import type { Caller } from './token-review.ts'

@@ -1,6 +1,7 @@
 // The pod behind a caller, as the store knows it; asked of the API where the store may lag.
+import { isStatus, type KubeClient, resourcePath } from '@wishbone/runtime/kube'
 import type { Pod } from '../kinds/index.ts'
-import { isStatus, type KubeClient, resourcePath, type Store, watchedKinds } from '../kube/index.ts'
+import { type Store, watchedKinds } from '../kube/index.ts'
 import type { Caller } from './token-review.ts'
 
 export interface PodLookup {

@@ -1,8 +1,9 @@
 // Who sent a request, as the Kubernetes API says of its token (TokenReview, audience istio-ca). Answers are kept until
 // the token expires, at most a minute, under the token's hash; a refusal for a few seconds, so that a client with a bad
 // token does not turn into load on the API server.
+
 import { createHash } from 'node:crypto'
-import type { KubeClient } from '../kube/index.ts'
+import type { KubeClient } from '@wishbone/runtime/kube'
 import { messageOf } from '../log.ts'
 
 export const tokenAudience = 'istio-ca'

@@ -2,8 +2,8 @@
 // more. It marks what it makes, and never touches an object without its mark: such a name is blocked, and the blocked
 // names are told to the next translation. Only ever called on the leader.
 import { stableHash } from '@wishbone/core/result'
-import { isStatus, type KubeClient, type KubeObject } from '@wishbone/runtime/kube'
-import { kindOf, type ResourceKind, resourcePath, type WatchedName, watchedNameOf } from '../kube/resources.ts'
+import { isStatus, type KubeClient, type KubeObject, type ResourceKind, resourcePath } from '@wishbone/runtime/kube'
+import { kindOf, type WatchedName, watchedNameOf } from '../kube/resources.ts'
 import type { Store } from '../kube/store.ts'
 import { type Log, messageOf } from '../log.ts'
 import type { Desired } from '../model/index.ts'

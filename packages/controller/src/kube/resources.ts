@@ -1,8 +1,6 @@
 // The kinds that the controller reads or writes: their REST paths, and which objects of them it wants to see.
 
-import { type ResourceKind, resourcePath, type WatchedKind } from '@wishbone/runtime/kube'
-
-export { type ResourceKind, resourcePath, type WatchedKind }
+import type { ResourceKind, WatchedKind } from '@wishbone/runtime/kube'
 
 const core = (kind: string, plural: string, namespaced = true): ResourceKind => ({
   apiVersion: 'v1',

@@ -11,10 +11,11 @@ import {
   listWatch,
   type ObjectMeta,
   type WatchEvent,
+  type WatchedKind,
 } from '@wishbone/runtime/kube'
 import type { Log } from '../log.ts'
 import { overlayKeys } from '../translate/index.ts'
-import { type WatchedKind, type WatchedName, watchedKinds } from './resources.ts'
+import { type WatchedName, watchedKinds } from './resources.ts'
 
 export interface StoreObserver {
   /** `changed` counts objects; called after each event or list. */

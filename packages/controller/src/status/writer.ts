@@ -1,8 +1,8 @@
 // Writes wanted statuses to the API; only ever called on the leader. What it does for one object never stops another.
 import { stableHash } from '@wishbone/core/result'
-import { isStatus, type KubeClient, type KubeObject } from '@wishbone/runtime/kube'
+import { isStatus, type KubeClient, type KubeObject, resourcePath } from '@wishbone/runtime/kube'
 import { delay } from '@wishbone/runtime/lifecycle'
-import { kindOf, resourcePath, watchedNameOf } from '../kube/resources.ts'
+import { kindOf, watchedNameOf } from '../kube/resources.ts'
 import type { Store } from '../kube/store.ts'
 import { type Log, messageOf } from '../log.ts'
 import type { StatusOf } from '../model/index.ts'
