@@ -4,10 +4,11 @@
 //   --keep          what an earlier run left is used, and what this one makes stays
 //   --earlier IMAGE the image of an earlier build, which the nodes have: the mesh is taken back to it and forth again
 //   --list          names the scenes
-import { existsSync, globSync, readFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { existsSync, globSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { parseArgs, promisify } from 'node:util'
 import { createKubeClient, type KubeClient, readKubeConfig } from '@wishbone/cli'
 import { type Cluster, createCluster, interruptWaits, isLeaving, isReady, until } from '@wishbone/testing/cluster'
 import { striking } from './cluster/explain.ts'
@@ -89,6 +90,7 @@ function theatreOf(cluster: Cluster): Theatre {
     cluster,
     say,
     earlierImage: values.earlier,
+    crashNode: isOwnCluster() ? crashNode : undefined,
     shortCertificates: () => {
       say(`  done      kubectl -n ${system} set env daemonset/ztunnel SECRET_TTL=40`)
       return withZtunnelVariable(cluster, 'SECRET_TTL', '40')
@@ -142,13 +144,33 @@ async function run(client: KubeClient, outside: Outside): Promise<number> {
   return passed ? 0 : 1
 }
 
+const ownKubeconfig = join(process.env['WISHBONE_CLUSTER_STATE'] ?? '/var/tmp/wishbone-cluster', 'admin.kubeconfig')
+
 /** $KUBECONFIG, or that of `npm run cluster:up`. */
 function kubeconfigPath(): string {
   const named = process.env['KUBECONFIG']
   if (named) return named
-  const own = join(process.env['WISHBONE_CLUSTER_STATE'] ?? '/var/tmp/wishbone-cluster', 'admin.kubeconfig')
-  if (existsSync(own)) return own
+  if (existsSync(ownKubeconfig)) return ownKubeconfig
   throw new Error('KUBECONFIG names no cluster; npm run cluster:up makes one')
+}
+
+function isOwnCluster(): boolean {
+  return existsSync(ownKubeconfig) && realpathSync(kubeconfigPath()) === realpathSync(ownKubeconfig)
+}
+
+/** Nodes of our own cluster have a switch. It is on again when this is disposed of, once or more often. */
+async function crashNode(name: string): Promise<AsyncDisposable> {
+  const cwd = fileURLToPath(new URL('../../..', import.meta.url))
+  const npm = promisify(execFile)
+  const turn = (verb: string) => npm('npm', ['run', '--silent', verb, '--', name], { cwd })
+  await turn('cluster:node-stop')
+  let on: Promise<unknown> | undefined
+  return {
+    async [Symbol.asyncDispose]() {
+      on ??= turn('cluster:node-start')
+      await on
+    },
+  }
 }
 
 async function main(): Promise<number> {

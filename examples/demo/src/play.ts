@@ -2,7 +2,7 @@
 import type { Cluster } from '@wishbone/testing/cluster'
 import { Difference, type Scene, type Stage } from './scene.ts'
 
-export interface Theatre extends Pick<Stage, 'gatewayUrl' | 'shortCertificates' | 'earlierImage'> {
+export interface Theatre extends Pick<Stage, 'gatewayUrl' | 'shortCertificates' | 'earlierImage' | 'crashNode'> {
   readonly cluster: Cluster
   readonly say: (line: string) => void
 }
@@ -18,6 +18,7 @@ function stageFor(theatre: Theatre): Stage {
     gatewayUrl: theatre.gatewayUrl,
     shortCertificates: theatre.shortCertificates,
     earlierImage: theatre.earlierImage,
+    crashNode: theatre.crashNode,
     doing: (text) => theatre.say(`  done      ${text}`),
     check(expected, holds, observed) {
       theatre.say(`  expected  ${expected}`)

@@ -15,6 +15,8 @@ export interface Stage {
   shortCertificates(): Promise<AsyncDisposable>
   /** An image of an earlier build that the nodes have; undefined where there is none. */
   readonly earlierImage?: string | undefined
+  /** Takes the power from a node until it is disposed of; undefined where that can't be done. */
+  readonly crashNode?: ((name: string) => Promise<AsyncDisposable>) | undefined
 }
 
 export interface Scene {

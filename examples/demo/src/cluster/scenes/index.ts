@@ -10,6 +10,7 @@ import { manyPods } from './18-many-pods.ts'
 import { oddUsersAndPorts } from './19-odd-users-and-ports.ts'
 import { jobs } from './20-jobs.ts'
 import { everyProgramReplaced } from './21-every-program-replaced.ts'
+import { nodeCrash } from './22-node-crash.ts'
 
 export const clusterScenes: readonly Scene[] = [
   onTheWire,
@@ -22,4 +23,5 @@ export const clusterScenes: readonly Scene[] = [
   oddUsersAndPorts,
   jobs,
   everyProgramReplaced,
+  nodeCrash,
 ]
