@@ -281,6 +281,24 @@ describe('stalled', () => {
     expect(await refusals('stalled')).toBe(0)
   })
 
+  test('a backend that does not read is none of the client', async () => {
+    let backend: ServerHttp2Stream | undefined
+    conversation = (stream) => {
+      backend = stream.on('error', () => {}).pause()
+    }
+    const client = connect()
+    client.send(headers(1, at('/talk', post), false))
+    // More than the backend's window and our buffers take, less than our window.
+    client.send(...Array.from({ length: 50 }, () => data(1, Buffer.alloc(16_384))))
+    await expect.poll(() => backend !== undefined).toBe(true)
+    await wait(1_200)
+    expect(client.resets.size).toBe(0)
+    client.send(data(1, '', true))
+    backend!.resume().once('end', () => backend!.respond({ ':status': 200 }, { endStream: true }))
+    await expect.poll(() => client.statuses.get(1)).toBe('200')
+    expect(await refusals('stalled')).toBe(0)
+  })
+
   test.each(['application/grpc', 'application/grpc+proto', 'application/connect+json'])(
     'a conversation (%s) that is quiet on both sides goes on',
     async (type) => {
