@@ -71,6 +71,19 @@ module.exports = {
       to: { path: 'node_modules/@kubernetes' },
     },
     {
+      name: 'layers-of-the-api-server',
+      comment: 'objects <- kinds, access <- http.',
+      severity: 'error',
+      from: { path: '^packages/machine/src/api/objects/' },
+      to: { path: '^packages/machine/src/api/(kinds|access|http)/' },
+    },
+    {
+      name: 'layers-of-the-api-server-below-http',
+      severity: 'error',
+      from: { path: '^packages/machine/src/api/(kinds|access)/' },
+      to: { path: '^packages/machine/src/api/http/' },
+    },
+    {
       name: 'no-cycles',
       comment: 'Of types neither: what two files need of each other belongs in a third.',
       severity: 'error',
