@@ -2,10 +2,11 @@
 // routes loaded on one Gateway of the cluster of $KUBECONFIG; and how long the other requests had to wait meanwhile.
 import { Agent, get } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Cluster, connectCluster, until } from '@wishbone/testing/cluster'
+import { type Cluster, connectCluster, isReady, type PodObject, until } from '@wishbone/testing/cluster'
 import { Missing } from './tools.ts'
 
 const namespace = 'wishbone-bench-routes'
+const gatewaySelector = 'gateway.networking.k8s.io/gateway-name=edge'
 const goals = { p50Ms: 150, p99Ms: 500 }
 
 /** `editCount` edits with `routeCount` routes. True when the goals of 1,000 routes are met. */
@@ -86,6 +87,8 @@ async function measure(
   const waits: number[] = []
   const steady: number[] = []
   let measuring = true
+  const gateway = await gatewayPod(cluster)
+  await longestPause(cluster, gateway)
   const others = (async () => {
     for (; measuring; await delay(5)) steady.push((await ask(address, 1)).ms)
   })()
@@ -111,14 +114,28 @@ async function measure(
   }
   measuring = false
   await others
+  const pauseMs = await longestPause(cluster, gateway)
   agent.destroy()
   const [p50, p99] = [percentile(waits, 0.5), percentile(waits, 0.99)]
   const show = (ms: number) => `${ms.toFixed(0)} ms`.padStart(8)
   process.stdout.write(`\nroutes: ${editCount} edits with ${routeCount} HTTPRoutes on one Gateway
   from the API server's answer to the first request that obeys   p50 ${show(p50)}  p99 ${show(p99)}  max ${show(Math.max(...waits))}
   other requests meanwhile (${String(steady.length).padStart(6)})                            p50 ${show(percentile(steady, 0.5))}  p99 ${show(percentile(steady, 0.99))}  max ${show(Math.max(...steady))}
+  the gateway's event loop stood still for at most                            ${show(pauseMs)}
   goals: p50 under ${goals.p50Ms} ms, p99 under ${goals.p99Ms} ms\n`)
   return p50 < goals.p50Ms && p99 < goals.p99Ms
+}
+
+function gatewayPod(cluster: Cluster): Promise<PodObject> {
+  return until('a pod of the Gateway', async () => (await cluster.pods(namespace, gatewaySelector)).find(isReady))
+}
+
+/** Since this was last asked, in ms: the metric starts anew when it is read. */
+async function longestPause(cluster: Cluster, pod: PodObject): Promise<number> {
+  const metrics = await cluster.fetch(pod, 15_020, '/metrics')
+  const found = /^nodejs_eventloop_lag_max_seconds(?:\{.*\})? (\S+)$/m.exec(metrics)
+  if (!found) throw new Error(`${pod.metadata.name} shows no nodejs_eventloop_lag_max_seconds`)
+  return Number(found[1]) * 1000
 }
 
 function percentile(values: readonly number[], share: number): number {
