@@ -30,6 +30,11 @@ export function rustZtunnel(): string | undefined {
   return path
 }
 
+interface Variable {
+  readonly name: string
+  readonly value?: string
+}
+
 interface Manifest {
   readonly kind: string
   readonly metadata: { name: string; readonly namespace?: string }
@@ -37,7 +42,7 @@ interface Manifest {
     template?: {
       spec: {
         nodeSelector?: Record<string, string>
-        containers: { name: string; image: string; args?: string[]; env: { name: string; value?: string }[] }[]
+        containers: { name: string; image: string; args?: string[]; env: Variable[] }[]
       }
     }
     selector?: { matchLabels: Record<string, string> }
@@ -58,6 +63,12 @@ export function editedManifests(folder: string, edit: (manifest: Manifest) => re
   })
 }
 
+/** In the place of those of the same names: the API takes no variable twice. */
+function setVariables(env: Variable[], values: Readonly<Record<string, string>>): void {
+  const others = env.filter(({ name }) => !(name in values))
+  env.splice(0, env.length, ...others, ...Object.entries(values).map(([name, value]) => ({ name, value })))
+}
+
 /** Environment variables for one of the mesh's own programs. */
 export function withEnvironment(
   folder: string,
@@ -66,8 +77,7 @@ export function withEnvironment(
 ): readonly string[] {
   return editedManifests(folder, (manifest) => {
     if (manifest.metadata.name === program && manifest.spec?.template !== undefined) {
-      const env = manifest.spec?.template?.spec.containers[0]?.env
-      for (const [name, value] of Object.entries(environment)) env?.push({ name, value })
+      setVariables(manifest.spec.template.spec.containers[0]?.env ?? [], environment)
     }
     return [manifest]
   })
@@ -115,7 +125,7 @@ export function withRustZtunnel(
       if (rust && container) {
         container.image = rustImage
         delete container.args
-        for (const [name, value] of Object.entries(settings)) container.env.push({ name, value })
+        setVariables(container.env, settings)
       }
       return copy
     }
