@@ -3,11 +3,12 @@
 import { delay } from '@wishbone/runtime/lifecycle'
 import { keyOf } from '../api/objects/object.ts'
 import type { Mirror } from '../client/mirror.ts'
-import { type Gateway, linksOf, outcomeOf } from './gateways.ts'
+import { type Gateway, type ListenerSet, linksOf, outcomeOf } from './gateways.ts'
 import type { PodProcess } from './pod-process.ts'
 
 export interface FollowOptions {
   readonly gateways: Mirror<Gateway>
+  readonly listenerSets: Pick<Mirror<ListenerSet>, 'all'>
   readonly processOf: (gateway: string) => PodProcess | undefined
   readonly portOffset: number
   readonly warn: (text: string) => void
@@ -51,11 +52,11 @@ export async function untilSettled(options: SettleOptions): Promise<void> {
 
 /** Links as they change; Gateways that nobody serves and ports that cannot be opened, each said once. */
 export function followGateways(options: FollowOptions): void {
-  const { gateways, signal } = options
+  const { gateways, listenerSets, portOffset, signal } = options
   let shown: string | undefined
   let standing = new Map<string, number>()
   const look = (): void => {
-    const links = [...gateways.all()].flatMap((gateway) => linksOf(gateway, options.portOffset))
+    const links = [...gateways.all()].flatMap((gateway) => linksOf(gateway, portOffset, listenerSets.all()))
     if (links.join() !== shown) options.tellLinks(links)
     shown = links.join()
     const now = new Map<string, number>()

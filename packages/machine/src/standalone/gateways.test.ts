@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { closedPorts } from './follow.ts'
-import { type Gateway, linksOf, outcomeOf } from './gateways.ts'
+import { type Gateway, type ListenerSet, linksOf, outcomeOf } from './gateways.ts'
 
 type Listener = Gateway['spec']['listeners'][number]
 
@@ -20,6 +20,22 @@ function gateway(listeners: readonly Partial<Listener>[], status: Gateway['statu
 const serving = (name: string) => ({ name, conditions: [{ type: 'Programmed', status: 'True' as const }] })
 
 describe('links', () => {
+  test('listeners of its ListenerSets, and of no others', () => {
+    const setOf = (namespace: string, parentRef: ListenerSet['spec']['parentRef']): ListenerSet => ({
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'ListenerSet',
+      metadata: { name: 'more', namespace },
+      spec: { parentRef, listeners: [{ name: 'web', port: 443, protocol: 'HTTPS' }] },
+      status: { listeners: [serving('web')] },
+    })
+    const sets = [setOf('team', { name: 'edge', namespace: 'shop' }), setOf('team', { name: 'edge' })]
+    const status = { addresses: [{ value: '127.0.0.1' }], listeners: [serving('l0')] }
+    expect(linksOf(gateway([{}], status), 8000, sets)).toEqual([
+      'shop/edge l0: http://127.0.0.1:8080',
+      'shop/edge web of team/more: https://127.0.0.1:8443',
+    ])
+  })
+
   test.each([
     ['a low port has the offset', { port: 80 }, '127.0.0.1', 'http://127.0.0.1:8080'],
     ['a high port has not', { port: 3000, protocol: 'HTTPS' }, '127.0.0.1', 'https://127.0.0.1:3000'],

@@ -4,21 +4,34 @@ import { type KubeObject, keyOf } from '../api/objects/object.ts'
 import { schemeOfProtocol } from '../schemes.ts'
 import type { Condition } from '../types.ts'
 
+interface Listener {
+  readonly name: string
+  readonly port: number
+  readonly protocol: string
+  readonly hostname?: string
+}
+
+interface ListenerStatus {
+  readonly name: string
+  readonly conditions?: readonly Condition[]
+}
+
 export interface Gateway extends KubeObject {
-  readonly spec: {
-    readonly gatewayClassName: string
-    readonly listeners: readonly {
-      readonly name: string
-      readonly port: number
-      readonly protocol: string
-      readonly hostname?: string
-    }[]
-  }
+  readonly spec: { readonly gatewayClassName: string; readonly listeners: readonly Listener[] }
   readonly status?: {
     readonly addresses?: readonly { readonly value: string }[]
     readonly conditions?: readonly (Condition & { readonly observedGeneration?: number })[]
-    readonly listeners?: readonly { readonly name: string; readonly conditions?: readonly Condition[] }[]
+    readonly listeners?: readonly ListenerStatus[]
   }
+}
+
+/** More listeners for a Gateway (GEP-1713). */
+export interface ListenerSet extends KubeObject {
+  readonly spec: {
+    readonly parentRef: { readonly namespace?: string; readonly name: string }
+    readonly listeners: readonly Listener[]
+  }
+  readonly status?: { readonly listeners?: readonly ListenerStatus[] }
 }
 
 /** The port that is opened for a listener's: who is not root may not open those below 1024. */
@@ -28,25 +41,36 @@ export function openPort(port: number, offset: number): number {
 
 const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1'
 
-/** `http://127.0.0.1:8080` for each listener that serves, with the host names that it is for. */
-export function linksOf(gateway: Gateway, portOffset: number): readonly string[] {
+/** `http://127.0.0.1:8080` for each listener that serves, of the Gateway and of its sets, with the host names that it is for. */
+export function linksOf(gateway: Gateway, portOffset: number, sets: Iterable<ListenerSet> = []): readonly string[] {
   const address = gateway.status?.addresses?.[0]?.value
   if (address === undefined) return []
+  const link = (of: string, { name, port, protocol, hostname }: Listener): string => {
+    // Browsers and curl know where *.localhost is.
+    const isName = hostname?.endsWith('localhost') && !hostname.startsWith('*') && isLoopback(address)
+    const host = isName ? hostname : address.includes(':') ? `[${address}]` : address
+    const url = `${schemeOfProtocol(protocol)}://${host}:${openPort(port, portOffset)}`
+    const names = hostname === undefined || isName ? '' : `, for ${hostname}`
+    return `${keyOf(gateway)} ${name}${of}: ${url}${names}`
+  }
+  const attached = [...sets].filter(
+    ({ metadata, spec: { parentRef } }) =>
+      parentRef.name === gateway.metadata.name &&
+      (parentRef.namespace ?? metadata.namespace) === gateway.metadata.namespace,
+  )
+  return [
+    ...servingOf(gateway).map((listener) => link('', listener)),
+    ...attached.flatMap((set) => servingOf(set).map((listener) => link(` of ${keyOf(set)}`, listener))),
+  ]
+}
+
+function servingOf({ spec, status }: Gateway | ListenerSet): readonly Listener[] {
   const serving = new Set(
-    (gateway.status?.listeners ?? [])
-      .filter(({ conditions }) => conditions?.some(({ type, status }) => type === 'Programmed' && status === 'True'))
+    (status?.listeners ?? [])
+      .filter(({ conditions }) => conditions?.some((one) => one.type === 'Programmed' && one.status === 'True'))
       .map(({ name }) => name),
   )
-  return gateway.spec.listeners
-    .filter(({ name }) => serving.has(name))
-    .map(({ name, port, protocol, hostname }) => {
-      // Browsers and curl know where *.localhost is.
-      const isName = hostname?.endsWith('localhost') && !hostname.startsWith('*') && isLoopback(address)
-      const host = isName ? hostname : address.includes(':') ? `[${address}]` : address
-      const url = `${schemeOfProtocol(protocol)}://${host}:${openPort(port, portOffset)}`
-      const names = hostname === undefined || isName ? '' : `, for ${hostname}`
-      return `${keyOf(gateway)} ${name}: ${url}${names}`
-    })
+  return spec.listeners.filter(({ name }) => serving.has(name))
 }
 
 export type Outcome =

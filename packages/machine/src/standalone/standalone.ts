@@ -18,7 +18,7 @@ import { podAccess } from './access.ts'
 import { giveAddresses } from './addresses.ts'
 import { isNeeded, startControlPlane } from './control-plane.ts'
 import { followGateways, untilSettled } from './follow.ts'
-import type { Gateway } from './gateways.ts'
+import type { Gateway, ListenerSet } from './gateways.ts'
 import type { PodProcess } from './pod-process.ts'
 import { type Proxies, startProxies } from './proxies.ts'
 import { remarkOn } from './remarks.ts'
@@ -53,12 +53,9 @@ export interface Standalone {
 /** All but the logs. */
 const leftovers = ['kubeconfig', 'pods', 'run']
 
-const gatewayKind = {
-  apiVersion: 'gateway.networking.k8s.io/v1',
-  kind: 'Gateway',
-  plural: 'gateways',
-  namespaced: true,
-} as const
+const apiVersion = 'gateway.networking.k8s.io/v1'
+const gatewayKind = { apiVersion, kind: 'Gateway', plural: 'gateways', namespaced: true }
+const listenerSetKind = { apiVersion, kind: 'ListenerSet', plural: 'listenersets', namespaced: true }
 
 /** Throws when the state folder is in use, or the API server can't be started. */
 export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
@@ -124,7 +121,8 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     })
     await loader.load()
     const gateways = startMirror<Gateway>(client, gatewayKind, signal)
-    await gateways.synced
+    const listenerSets = startMirror<ListenerSet>(client, listenerSetKind, signal)
+    await Promise.all([gateways.synced, listenerSets.synced])
     const processOf = (gateway: string): PodProcess | undefined => proxies?.byGateway.get(gateway)
     await untilSettled({ gateways, processOf, controlPlane, progress, signal })
     if (signal.aborted) return
@@ -133,6 +131,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     loader.watch(signal)
     followGateways({
       gateways,
+      listenerSets,
       processOf,
       portOffset: options.portOffset,
       warn,
