@@ -3,11 +3,11 @@
 // names are told to the next translation. Only ever called on the leader.
 import { stableHash } from '@wishbone/core/result'
 import { isStatus, type KubeClient, type KubeObject, type ResourceKind, resourcePath } from '@wishbone/runtime/kube'
+import { inParallel } from '@wishbone/runtime/lifecycle'
 import { kindOf, type WatchedName, watchedNameOf } from '../kube/resources.ts'
 import type { Store } from '../kube/store.ts'
 import { type Log, messageOf } from '../log.ts'
 import type { Desired } from '../model/index.ts'
-import { inParallel } from '../parallel.ts'
 import { fieldManager, type WriteResult } from '../status/index.ts'
 import { managedByLabel } from '../translate/index.ts'
 import { contains } from './contains.ts'

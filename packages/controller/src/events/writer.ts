@@ -2,8 +2,8 @@
 // and the API server may have forgotten it. What passes at once (a label that comes before its Gateway) is not told.
 import { stableHash } from '@wishbone/core/result'
 import { isStatus, type KubeClient } from '@wishbone/runtime/kube'
+import { inParallel } from '@wishbone/runtime/lifecycle'
 import type { EventOf } from '../model/index.ts'
-import { inParallel } from '../parallel.ts'
 import type { WriteResult } from '../status/index.ts'
 
 export interface EventWriterOptions {

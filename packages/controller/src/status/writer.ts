@@ -1,12 +1,11 @@
 // Writes wanted statuses to the API; only ever called on the leader. What it does for one object never stops another.
 import { stableHash } from '@wishbone/core/result'
 import { isStatus, type KubeClient, type KubeObject, resourcePath } from '@wishbone/runtime/kube'
-import { delay } from '@wishbone/runtime/lifecycle'
+import { delay, inParallel } from '@wishbone/runtime/lifecycle'
 import { kindOf, watchedNameOf } from '../kube/resources.ts'
 import type { Store } from '../kube/store.ts'
 import { type Log, messageOf } from '../log.ts'
 import type { StatusOf } from '../model/index.ts'
-import { inParallel } from '../parallel.ts'
 import { mergeStatus, unknownConditions } from './merge.ts'
 
 export const fieldManager = 'wishbone.dev/controller'

@@ -1,6 +1,7 @@
 import { identity, readText } from '@wishbone/runtime/manifests'
 import { describe, expect, test } from 'vitest'
-import { planChanges } from './apply.ts'
+import type { ApiClient } from '../client/api.ts'
+import { Applier, planChanges } from './apply.ts'
 
 const map = (name: string, data = 'x'): string =>
   `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\ndata: { a: ${data} }\n`
@@ -35,4 +36,21 @@ test('a field has its own line; a missing one that of the field above', () => {
       lineOf?.(path),
     ),
   ).toEqual([9, 9, 6, 5, 2])
+})
+
+test('a folder of thousands of objects is applied a few at a time', async () => {
+  let [open, most, applied] = [0, 0, 0]
+  const kube = {
+    get: async () => ({ resources: [{ name: 'configmaps', kind: 'ConfigMap', namespaced: true }] }),
+    request: async () => {
+      most = Math.max(most, ++open)
+      await new Promise(setImmediate)
+      open--
+      applied++
+    },
+  }
+  const { objects } = readText(Array.from({ length: 3_000 }, (_, index) => map(`m${index}`)).join('---\n'), 'a.yaml')
+  expect(await new Applier({ kube } as unknown as ApiClient).apply(objects, 'test')).toEqual([])
+  expect(applied).toBe(3_000)
+  expect(most).toBeLessThanOrEqual(16)
 })

@@ -1,7 +1,7 @@
 // Applies objects through the API server in the order in which they can exist; what is refused is reported with its place.
 
 import { isStatus, KubeError, resourcePath } from '@wishbone/runtime/kube'
-import { delay } from '@wishbone/runtime/lifecycle'
+import { delay, inParallel } from '@wishbone/runtime/lifecycle'
 import { describe, identity, type Loaded, type Mistake } from '@wishbone/runtime/manifests'
 import type { KubeObject } from '../api/objects/object.ts'
 import type { ApiClient } from '../client/api.ts'
@@ -55,6 +55,9 @@ function refusal({ object, place, lineOf }: Loaded, cause: Error): Mistake {
     refused: identity(object),
   }
 }
+
+/** Requests at a time: a socket takes only so many connections that wait. */
+const atOnce = 16
 
 export class Applier {
   readonly #client: ApiClient
@@ -115,20 +118,17 @@ export class Applier {
   /** Applies all; resolves with the mistakes. Objects that were refused leave what was there in force. */
   async apply(objects: readonly Loaded[], manager: string): Promise<readonly Mistake[]> {
     const mistakes: Mistake[] = []
-    const groups = new Map<number, Loaded[]>()
-    for (const loaded of objects) groups.set(rank(loaded.object), [...(groups.get(rank(loaded.object)) ?? []), loaded])
+    const groups = Map.groupBy(objects, ({ object }) => rank(object))
     for (const [, group] of [...groups].sort((a, b) => a[0] - b[0])) {
-      await Promise.all(
-        group.map(async (loaded) => {
-          const { object } = loaded
-          try {
-            const query = { fieldManager: manager, force: 'true', fieldValidation: 'Strict' }
-            await this.#client.kube.request('PATCH', await this.pathOf(object), { body: object, patch: 'apply', query })
-          } catch (cause) {
-            mistakes.push(refusal(loaded, cause as Error))
-          }
-        }),
-      )
+      await inParallel(group, atOnce, async (loaded) => {
+        const { object } = loaded
+        try {
+          const query = { fieldManager: manager, force: 'true', fieldValidation: 'Strict' }
+          await this.#client.kube.request('PATCH', await this.pathOf(object), { body: object, patch: 'apply', query })
+        } catch (cause) {
+          mistakes.push(refusal(loaded, cause as Error))
+        }
+      })
     }
     return mistakes
   }
