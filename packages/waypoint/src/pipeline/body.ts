@@ -13,6 +13,8 @@ class Reader extends Readable {
     super({ highWaterMark: 65_536 })
     this.#onRead = onRead
     this.#onGone = onGone
+    // Whoever reads it listens too; until then, and after it gave up, a client that goes away must not end the process.
+    this.on('error', () => {})
   }
 
   override _read(): void {
