@@ -23,7 +23,8 @@ export class Head implements RequestHead {
   readonly #headers: Readonly<Record<string, string | string[] | undefined>>
 
   constructor(request: IncomingRequest) {
-    this.isHttp2 = request.httpVersionMajor === 2
+    // By what it came over, and not by what a first line says.
+    this.isHttp2 = 'stream' in request
     this.method = request.method ?? 'GET'
     this.#headers = request.headers
     let target = request.url ?? '/'

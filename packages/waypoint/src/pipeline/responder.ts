@@ -13,6 +13,8 @@ export interface Responder {
   informational(status: number, headers: HeaderList): void
   /** Asks a client that waits for it to send its body. */
   continue(): void
+  /** With HTTP/1 the response is to be the last of its connection. Before `head`. */
+  closeAfter(): void
   /** `ends`: no body and no trailers follow. Lower-case names come out as given. */
   head(status: number, headers: HeaderList, ends: boolean): void
   /** Bytes that the client has not taken yet. */
@@ -38,6 +40,7 @@ export class Http1Responder implements Responder {
   readonly #mayContinue: boolean
   readonly closeConnection: () => boolean
   #continued = false
+  #isLast = false
 
   constructor(request: IncomingMessage, response: ServerResponse, closeConnection: () => boolean) {
     this.#response = response
@@ -80,9 +83,13 @@ export class Http1Responder implements Responder {
     this.#response.writeContinue()
   }
 
+  closeAfter(): void {
+    this.#isLast = true
+  }
+
   head(status: number, headers: HeaderList, ends: boolean): void {
     // A client that was not told to send its body may send it or not: the connection can't be used again.
-    if (this.awaitsContinue || this.closeConnection()) headers.push('connection', 'close')
+    if (this.#isLast || this.awaitsContinue || this.closeConnection()) headers.push('connection', 'close')
     if (ends && !hasContentLength(headers) && bodyAllowed(status, this.#response.req.method))
       headers.push('content-length', '0')
     this.#response.writeHead(status, headers)
@@ -162,6 +169,8 @@ export class Http2Responder implements Responder {
     this.#continued = true
     this.#stream.additionalHeaders({ ':status': 100 })
   }
+
+  closeAfter(): void {}
 
   head(status: number, headers: HeaderList, ends: boolean): void {
     if (this.closed) return

@@ -93,7 +93,14 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
     const problem = malformed(context.request, context.head)
     if (problem !== undefined) {
       this.services.refused('bad-request')
+      // Where the next request begins is not for such a client to say.
+      this.responder.closeAfter()
       throw new MeshError('bad-request', problem, { at: 'downstream' })
+    }
+    const expectation = context.head.header('expect')
+    if (expectation !== undefined && expectation.toLowerCase() !== '100-continue') {
+      this.responder.closeAfter()
+      return this.reply(statusReply(417), 'expectation')
     }
     if (context.misdirected) return this.reply(statusReply(421), 'misdirected')
     if (context.listener === undefined)

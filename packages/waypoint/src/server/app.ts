@@ -15,7 +15,8 @@ import type { PipelineServices } from '../pipeline/services.ts'
 import type { UpgradeRequest } from '../pipeline/upgrade.ts'
 import { type Connection, connectionOf } from './connection.ts'
 import { contextOf } from './context-of.ts'
-import { createHttp1Server, createHttp2Server, rememberStream } from './http-servers.ts'
+import { createHttp2Server, rememberStream } from './http-servers.ts'
+import { createHttp1Server } from './http1-server.ts'
 import type { CountRefusal, Limits } from './limits.ts'
 
 declare module 'fastify' {
@@ -51,8 +52,6 @@ export interface App {
 }
 
 const upgrades = new WeakMap<IncomingMessage, UpgradeRequest>()
-/** The last request's response of an HTTP/1.1 connection. */
-const latest = new WeakMap<Duplex, ServerResponse>()
 
 function connectionFor(request: IncomingRequest): Connection | undefined {
   return connectionOf('stream' in request ? request.stream.session : request.socket)
@@ -128,11 +127,6 @@ export async function createApp(options: AppOptions): Promise<App> {
     if (connectionFor(request as IncomingRequest) === undefined) request.destroy()
     else serve(request, response)
   }
-  const onRequest1 = (request: IncomingMessage, response: ServerResponse) => {
-    latest.set(request.socket, response)
-    onRequest(request, response)
-  }
-  const http1 = createHttp1Server({ onRequest: onRequest1, log, limits, refused })
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // The answer to an earlier request may have ended the connection.
     if (!socket.writable) return void socket.destroy()
@@ -143,13 +137,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     upgrades.set(request, { request, response, socket, head })
     onRequest(request, response)
   }
-  http1.on('upgrade', (request, socket, head) => {
-    const before = latest.get(socket)
-    // Sent behind a request that is not answered yet: its turn comes when that is.
-    if (before !== undefined && !before.writableFinished && !before.destroyed)
-      before.once('close', () => onUpgrade(request, socket, head))
-    else onUpgrade(request, socket, head)
-  })
+  const http1 = createHttp1Server({ onRequest, onUpgrade, log, limits, refused })
   const h2 = createHttp2Server({ onRequest: onRequest as never, log, limits, refused })
   return {
     fastify: app,

@@ -45,6 +45,12 @@ export function connectionOf(stream: object | null | undefined): Connection | un
   return stream === null || stream === undefined ? undefined : connections.get(stream)
 }
 
+/** "ip:port" of the stream's client, for logs. */
+export function clientOf(stream: object | null | undefined): string | undefined {
+  const connection = connectionOf(stream)
+  return connection === undefined ? undefined : `${connection.clientIp}:${connection.clientPort}`
+}
+
 /** Namespace of the client for consumer routes: from its certificate only, never from what it says. */
 export function sourceNamespace(connection: Connection): string | undefined {
   return connection.peer?.namespace

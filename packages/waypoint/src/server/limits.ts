@@ -6,6 +6,8 @@ export interface Limits {
   readonly maxConnections: number
   readonly maxHeaderBytes: number
   readonly maxHeaders: number
+  /** Requests of HTTP/1 connections that wait for others before them on the same, of all connections together. */
+  readonly maxPipelined: number
   /** Of one HTTP/2 connection. */
   readonly maxConcurrentStreams: number
   /** For the whole head of a request, and for what begins an HTTP/2 connection. */
@@ -20,6 +22,7 @@ export const defaultLimits: Limits = {
   maxConnections: 20_000,
   maxHeaderBytes: 65_536,
   maxHeaders: 1_000,
+  maxPipelined: 10_000,
   maxConcurrentStreams: 256,
   headersTimeoutMs: 60_000,
   stallTimeoutMs: 60_000,
@@ -32,6 +35,7 @@ export type Refusal =
   | 'stalled'
   | 'headers-too-large'
   | 'bad-request'
+  | 'pipelined'
   | 'http2-error'
   | 'tls'
   | 'proxy-protocol'
