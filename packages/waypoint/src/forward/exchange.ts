@@ -52,3 +52,24 @@ const connectionHeaders = new Set(['connection', 'keep-alive', 'proxy-connection
 export function isConnectionHeader(lowerName: string): boolean {
   return lowerName.length <= 17 && connectionHeaders.has(lowerName)
 }
+
+const usualConnection = /^(?:keep-alive|close|upgrade)$/i
+
+/** Names of headers that Connection says are the connection's too (RFC 9110 §7.6.1); null: none beyond the usual ones. */
+export function connectionOptions(connection: string | undefined): ReadonlySet<string> | null {
+  if (connection === undefined || usualConnection.test(connection)) return null
+  return new Set(connection.split(',').map((option) => option.trim().toLowerCase()))
+}
+
+/** The headers of a response to pass on, from names and values in turn as node gives them. */
+export function responseHeaders(raw: readonly string[]): HeaderList {
+  const headers: HeaderList = []
+  let options: ReadonlySet<string> | null = null
+  for (let i = 0; i < raw.length; i += 2)
+    if (raw[i]!.toLowerCase() === 'connection') options = connectionOptions(raw[i + 1])
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]!.toLowerCase()
+    if (!isConnectionHeader(name) && !options?.has(name)) headers.push(raw[i]!, raw[i + 1]!)
+  }
+  return headers
+}

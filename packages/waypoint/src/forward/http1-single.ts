@@ -8,9 +8,10 @@ import {
   type Exchange,
   type ExchangeFailure,
   type ExchangeHandler,
-  isConnectionHeader,
+  responseHeaders,
   type UpstreamRequest,
 } from './exchange.ts'
+import { brokenCoding } from './response-rules.ts'
 
 export function needsOwnConnection(request: UpstreamRequest): boolean {
   return request.expectsContinue || announcesTrailers(request)
@@ -75,9 +76,15 @@ export class Http1SingleExchange implements Exchange {
         headers: fields,
       })
       outgoing.on('information', ({ statusCode, rawHeaders }) => {
-        if (!this.#done) this.#handler.onInformational(statusCode, listOf(rawHeaders))
+        if (!this.#done) this.#handler.onInformational(statusCode, responseHeaders(rawHeaders))
       })
       outgoing.on('response', (response) => this.#onResponse(response))
+      outgoing.on('upgrade', () =>
+        this.#fail(
+          'protocol',
+          new MeshError('backend-protocol', 'the backend sent what was not asked for', { at: 'upstream' }),
+        ),
+      )
       outgoing.on('error', (cause) =>
         this.#fail(
           'reset',
@@ -103,14 +110,16 @@ export class Http1SingleExchange implements Exchange {
   #onResponse(response: http.IncomingMessage): void {
     this.#response = response
     if (this.#done) return
-    this.#handler.onHead(response.statusCode ?? 502, listOf(response.rawHeaders), false)
+    const broken = brokenCoding(response.headers['transfer-encoding'])
+    if (broken !== undefined) return void this.#fail('protocol', broken)
+    this.#handler.onHead(response.statusCode ?? 502, responseHeaders(response.rawHeaders), false)
     response.on('data', (chunk: Buffer) => {
       if (!this.#done && !this.#handler.onData(chunk)) response.pause()
     })
     response.once('end', () => {
       if (this.#done) return
       this.#done = true
-      const list = listOf(response.rawTrailers)
+      const list = responseHeaders(response.rawTrailers)
       this.#handler.onEnd(list.length > 0 ? list : null)
       this.#stream?.destroy()
     })
@@ -125,13 +134,6 @@ export class Http1SingleExchange implements Exchange {
     this.#stream?.destroy()
     this.#handler.onError({ kind, error, reusedConnection: false })
   }
-}
-
-function listOf(raw: readonly string[]): HeaderList {
-  const list: HeaderList = []
-  for (let i = 0; i < raw.length; i += 2)
-    if (!isConnectionHeader(raw[i]!.toLowerCase())) list.push(raw[i]!, raw[i + 1]!)
-  return list
 }
 
 function pairsOf(list: HeaderList): [string, string][] {

@@ -4,12 +4,14 @@ import { MeshError } from '@wishbone/core/errors'
 import type { HeaderList } from '@wishbone/core/filters'
 import { type Dispatcher, Pool } from 'undici'
 import {
+  connectionOptions,
   type Exchange,
   type ExchangeFailure,
   type ExchangeHandler,
   isConnectionHeader,
   type UpstreamRequest,
 } from './exchange.ts'
+import { brokenCoding } from './response-rules.ts'
 
 const idleConnectionMs = 30_000
 const maxHeaderBytes = 65_536
@@ -105,6 +107,12 @@ class Http1Exchange implements Exchange, Dispatcher.DispatchHandler {
   ): void {
     if (this.#done) return
     const headers = listOf(fields)
+    const broken = brokenCoding(fields['transfer-encoding'])
+    if (broken !== undefined) {
+      this.abort()
+      this.#handler.onError({ kind: 'protocol', error: broken, reusedConnection: this.#reused })
+      return
+    }
     if (status < 200) {
       this.#handler.onInformational(status, headers)
       return
@@ -141,8 +149,10 @@ class Http1Exchange implements Exchange, Dispatcher.DispatchHandler {
 
 function listOf(fields: Record<string, string | string[] | undefined>): HeaderList {
   const headers: HeaderList = []
+  const { connection } = fields
+  const options = connection === undefined ? null : connectionOptions(String(connection))
   for (const name in fields) {
-    if (isConnectionHeader(name)) continue
+    if (isConnectionHeader(name) || options?.has(name)) continue
     const value = fields[name]
     if (typeof value === 'string') headers.push(name, value)
     else if (value !== undefined) for (const line of value) headers.push(name, line)
@@ -150,8 +160,16 @@ function listOf(fields: Record<string, string | string[] | undefined>): HeaderLi
   return headers
 }
 
+/** undici's words for a 101 or 100 that nobody asked for. */
+const unaskedFor = /^bad (?:upgrade|response)$/
+
 function failureOf(error: Error & { readonly code?: string }, reusedConnection: boolean): ExchangeFailure {
   if (error instanceof MeshError) return { kind: 'connect', error, reusedConnection: false }
+  if (error.code === 'UND_ERR_SOCKET' && unaskedFor.test(error.message)) {
+    const message = 'the backend sent what was not asked for'
+    const mesh = new MeshError('backend-protocol', message, { at: 'upstream', cause: error })
+    return { kind: 'protocol', error: mesh, reusedConnection }
+  }
   switch (error.code) {
     case 'UND_ERR_INVALID_ARG':
     case 'UND_ERR_NOT_SUPPORTED':

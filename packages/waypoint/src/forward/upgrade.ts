@@ -1,10 +1,10 @@
-// A request that asks for another protocol on its connection (WebSocket): a connection of its own, which belongs to the
-// client from the 101 on.
+// A request that asks for WebSocket on its connection: a connection of its own, which belongs to the client from the 101 on.
 import http from 'node:http'
 import type { Duplex } from 'node:stream'
 import { MeshError } from '@wishbone/core/errors'
 import type { HeaderList } from '@wishbone/core/filters'
-import { isConnectionHeader, type UpstreamRequest } from './exchange.ts'
+import { responseHeaders, type UpstreamRequest } from './exchange.ts'
+import { brokenCoding, brokenStatus, InterimResponses } from './response-rules.ts'
 
 export type UpgradeAnswer =
   | { readonly kind: 'switched'; readonly headers: HeaderList; readonly stream: Duplex; readonly head: Buffer }
@@ -17,32 +17,37 @@ export type UpgradeAnswer =
     }
 
 /** Sends the request on `stream` and takes the first answer. Rejects with a MeshError. */
-export function requestUpgrade(
-  stream: Duplex,
-  request: UpstreamRequest,
-  protocol: string,
-  signal: AbortSignal,
-): Promise<UpgradeAnswer> {
+export function requestUpgrade(stream: Duplex, request: UpstreamRequest, signal: AbortSignal): Promise<UpgradeAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<UpgradeAnswer>()
   const outgoing = http.request({
     method: request.method,
     path: request.target,
-    headers: ['host', request.authority, 'connection', 'Upgrade', 'upgrade', protocol, ...request.headers],
+    headers: ['host', request.authority, 'connection', 'Upgrade', 'upgrade', 'websocket', ...request.headers],
     createConnection: () => stream,
     setHost: false,
     signal,
   })
-  outgoing.once('upgrade', (response, upgraded, head) =>
-    resolve({ kind: 'switched', headers: withoutConnection(response.rawHeaders), stream: upgraded, head }),
-  )
-  outgoing.once('response', (response) =>
-    resolve({
-      kind: 'response',
-      status: response.statusCode ?? 502,
-      headers: withoutConnection(response.rawHeaders),
-      body: response,
-    }),
-  )
+  const breakOff = (error: MeshError) => {
+    reject(error)
+    stream.destroy()
+  }
+  outgoing.once('upgrade', (response, upgraded, head) => {
+    const protocol = response.headers.upgrade ?? ''
+    const headers = responseHeaders(response.rawHeaders)
+    if (protocol.toLowerCase() === 'websocket') resolve({ kind: 'switched', headers, stream: upgraded, head })
+    else breakOff(new MeshError('backend-protocol', `the backend switches to "${protocol}"`, { at: 'upstream' }))
+  })
+  const interim = new InterimResponses()
+  outgoing.on('information', ({ statusCode, rawHeaders }) => {
+    const broken = interim.broken(statusCode, rawHeaders)
+    if (broken !== undefined) breakOff(broken)
+  })
+  outgoing.once('response', (response) => {
+    const status = response.statusCode ?? 0
+    const broken = brokenStatus(status) ?? brokenCoding(response.headers['transfer-encoding'])
+    if (broken !== undefined) return breakOff(broken)
+    resolve({ kind: 'response', status, headers: responseHeaders(response.rawHeaders), body: response })
+  })
   outgoing.on('error', (cause) => {
     stream.destroy()
     reject(
@@ -51,11 +56,4 @@ export function requestUpgrade(
   })
   outgoing.end()
   return promise
-}
-
-function withoutConnection(raw: readonly string[]): HeaderList {
-  const headers: HeaderList = []
-  for (let i = 0; i < raw.length; i += 2)
-    if (!isConnectionHeader(raw[i]!.toLowerCase())) headers.push(raw[i]!, raw[i + 1]!)
-  return headers
 }

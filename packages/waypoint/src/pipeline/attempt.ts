@@ -4,8 +4,10 @@ import type { HeaderList } from '@wishbone/core/filters'
 import type { AttemptFailure } from '@wishbone/core/retry'
 import type { Exchange, ExchangeFailure, ExchangeHandler, UpstreamRequest } from '../forward/exchange.ts'
 import type { Forwarder } from '../forward/forwarder.ts'
+import { brokenStatus, InterimResponses, withoutIdleLength } from '../forward/response-rules.ts'
 import type { Target } from '../forward/target.ts'
 import type { Responder } from './responder.ts'
+import { forwardableTrailers } from './trailers.ts'
 
 export type AttemptOutcome =
   | { readonly kind: 'complete' }
@@ -35,6 +37,7 @@ export class Attempt implements ExchangeHandler {
   readonly #now: () => number
   readonly #startedMs: number
   #exchange: Exchange | undefined
+  #interim: InterimResponses | undefined
   #headMs = -1
   #done = false
 
@@ -75,6 +78,9 @@ export class Attempt implements ExchangeHandler {
 
   onInformational(status: number, headers: HeaderList): void {
     if (this.#done) return
+    const broken = (this.#interim ??= new InterimResponses()).broken(status, headers)
+    if (broken !== undefined) return void this.#breakOff(broken)
+    withoutIdleLength(status, headers)
     this.#guard(() => {
       if (status === 100) this.#responder.continue()
       else this.#responder.informational(status, headers)
@@ -83,6 +89,9 @@ export class Attempt implements ExchangeHandler {
 
   onHead(status: number, headers: HeaderList, ends: boolean): void {
     if (this.#done) return
+    const broken = brokenStatus(status)
+    if (broken !== undefined) return void this.#breakOff(broken)
+    withoutIdleLength(status, headers)
     this.#headMs = this.#now() - this.#startedMs
     if (this.#hooks.retriesStatus(status)) {
       this.cancel({ kind: 'failed', failure: { kind: 'status', status }, error: undefined })
@@ -103,8 +112,9 @@ export class Attempt implements ExchangeHandler {
   onEnd(trailers: HeaderList | null): void {
     if (this.#done) return
     this.#guard(() => {
-      if (trailers !== null) this.#hooks.onTrailers(trailers)
-      this.#responder.end(trailers)
+      const passedOn = trailers === null ? null : forwardableTrailers(trailers)
+      if (passedOn !== null) this.#hooks.onTrailers(passedOn)
+      this.#responder.end(passedOn)
       this.#finish({ kind: 'complete' }, false)
     })
   }
@@ -115,8 +125,16 @@ export class Attempt implements ExchangeHandler {
       this.#finish({ kind: 'broken', error }, true)
       return
     }
-    const failure: AttemptFailure = kind === 'connect' ? { kind } : { kind: 'reset', reusedConnection }
+    // What answers is no connection that had died meanwhile.
+    const isDead = reusedConnection && kind !== 'protocol'
+    const failure: AttemptFailure = kind === 'connect' ? { kind } : { kind: 'reset', reusedConnection: isDead }
     this.#finish({ kind: 'failed', failure, error }, true)
+  }
+
+  /** What comes is no response; the connection that it came on is not used again. */
+  #breakOff(error: MeshError): void {
+    this.#finish({ kind: 'broken', error }, true)
+    this.#exchange?.abort()
   }
 
   /** Writing to the client can throw (a header with characters that HTTP has not): that ends this request only. */

@@ -1,11 +1,12 @@
 // Where a try gets the request's body from: nothing, bytes that are in memory, or the client's stream.
 import { constants } from 'node:http2'
 import type { Readable } from 'node:stream'
+import { MeshError } from '@wishbone/core/errors'
 import type { HeaderList } from '@wishbone/core/filters'
 import { RequestBody } from './body.ts'
 import { type Head, hasBody, type IncomingRequest } from './head.ts'
-import { requestTrailers } from './request-trailers.ts'
 import { closeStream, type Responder } from './responder.ts'
+import { forwardableTrailers } from './trailers.ts'
 
 /** Bodies of a known length up to this are read before the first try: one write, and any number of tries. */
 const smallBytes = 16_384
@@ -92,8 +93,12 @@ class SmallBody implements BodySource {
       this.#content = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
       resolve()
     })
-    this.#request.once('error', reject)
-    this.#request.once('close', () => reject(new Error('the client went away in the middle of the body')))
+    const onGone = (cause?: Error) =>
+      reject(
+        new MeshError('client-closed', 'the client went away in the middle of the body', { at: 'downstream', cause }),
+      )
+    this.#request.once('error', onGone)
+    this.#request.once('close', () => onGone())
     return promise
   }
 
@@ -134,7 +139,7 @@ class StreamedBody implements BodySource {
     return undefined
   }
 
-  readonly trailers = (): HeaderList => requestTrailers(this.#request)
+  readonly trailers = (): HeaderList => forwardableTrailers(this.#request.rawTrailers)
 
   open(): Readable {
     return this.#body.open()

@@ -4,6 +4,7 @@ import type { Http2ServerRequest } from 'node:http2'
 import type { HeaderList } from '@wishbone/core/filters'
 import type { IpBytes } from '@wishbone/core/ip'
 import type { RequestHead } from '@wishbone/core/matching'
+import { connectionOptions } from '../forward/exchange.ts'
 
 export type IncomingRequest = IncomingMessage | Http2ServerRequest
 
@@ -119,10 +120,12 @@ export function forwardableHeaders(head: Head): HeaderList {
 
 /** Names that Connection lists; null when there are none beyond the usual ones. */
 export function connectionTokens(connection: string | undefined): ReadonlySet<string> | null {
-  if (connection === undefined || /^(?:keep-alive|close|upgrade)$/i.test(connection)) return null
-  const tokens = new Set(connection.split(',').map((token) => token.trim().toLowerCase()))
+  const options = connectionOptions(connection)
+  if (options === null) return null
+  const tokens = new Set(options)
   // A client must not be able to have the proxy drop what the proxy or the backend relies on.
-  for (const name of ['host', 'content-length', 'authorization', 'cookie']) tokens.delete(name)
+  for (const name of ['host', 'content-length', 'authorization', 'cookie', 'forwarded', 'x-real-ip'])
+    tokens.delete(name)
   for (const name of tokens) if (name.startsWith('x-forwarded-')) tokens.delete(name)
   return tokens
 }

@@ -1,9 +1,10 @@
-// WebSocket and other upgrades: one request and answer, then bytes both ways.
+// WebSocket: one request and answer, then bytes both ways.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { MeshError } from '@wishbone/core/errors'
 import type { HeaderList } from '@wishbone/core/filters'
 import type { Upstream } from '../compile/index.ts'
+import { withoutIdleLength } from '../forward/response-rules.ts'
 import type { Target } from '../forward/target.ts'
 import { requestUpgrade } from '../forward/upgrade.ts'
 import { joinStreams } from '../l4/join.ts'
@@ -48,15 +49,15 @@ export async function runUpgrade(
   const { record, context } = run
   const signal = run.signal()
   const [stream, target] = await connect(run, backend)
-  const protocol = upgrade.request.headers.upgrade ?? 'websocket'
   const request = { method: context.head.method, ...to, body: null, acceptsTrailers: false, expectsContinue: false }
-  const answer = await requestUpgrade(stream, request, protocol, signal)
+  const answer = await requestUpgrade(stream, request, signal)
   run.clearDeadline()
   if (answer.kind === 'response') return passOn(run, answer)
   const headers = [...answer.headers]
+  withoutIdleLength(101, headers)
   run.onHead(101, headers)
   upgrade.response.detachSocket(upgrade.socket as import('node:net').Socket)
-  upgrade.socket.write(switchingHead(headers, protocol), 'latin1')
+  upgrade.socket.write(switchingHead(headers), 'latin1')
   if (upgrade.head.length > 0) answer.stream.write(upgrade.head)
   if (answer.head.length > 0) upgrade.socket.write(answer.head)
   const join = joinStreams(upgrade.socket, answer.stream)
@@ -90,6 +91,7 @@ async function passOn(
   answer: { readonly status: number; readonly headers: HeaderList; readonly body: IncomingMessage },
 ): Promise<void> {
   const { responder } = run
+  withoutIdleLength(answer.status, answer.headers)
   run.onHead(answer.status, answer.headers)
   responder.head(answer.status, answer.headers, false)
   responder.onDrain(() => answer.body.resume())
@@ -106,8 +108,8 @@ async function passOn(
   responder.end(null)
 }
 
-function switchingHead(headers: HeaderList, protocol: string): string {
-  let head = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n`
+function switchingHead(headers: HeaderList): string {
+  let head = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
   return `${head}\r\n`
 }
