@@ -139,3 +139,25 @@ test('whose first listener comes after the start reports as any gateway', async 
     app.close()
   }
 })
+
+test('a client that hangs up after its handshake is not refused, nor noticed much', async () => {
+  const port = world.waypoint.gateway.boundPort(443)!
+  const refused = async () =>
+    Number(/refused_total\{reason="tls"\} (\d+)/.exec(await world.metrics.registry.metrics())?.[1] ?? 0)
+  const before = await refused()
+  const logged = world.log.length
+  for (const bytes of ['', 'GET / HTTP/1.1\r\n', 'GET / HTTP/1.1\r\nHost: one.example\r\n\r\n']) {
+    const tcp = net.connect(port, '127.0.0.1')
+    const secure = tls.connect({ socket: tcp, servername: 'one.example', ca: root.certPem })
+    secure.on('error', () => {})
+    await new Promise((resolve) => secure.once('secureConnect', resolve))
+    // The server has it too when it has said something.
+    await new Promise((resolve) => secure.once('session', resolve))
+    secure.write(bytes)
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    tcp.resetAndDestroy()
+    await new Promise((resolve) => setTimeout(resolve, 30))
+  }
+  expect(await refused()).toBe(before)
+  expect(world.log.slice(logged).filter((line) => /\t(?:info|warn|error)\twaypoint\t/.test(line))).toEqual([])
+})

@@ -55,9 +55,15 @@ export function acceptGatewayTls(
     })
     const timer = setTimeout(() => refuse('the handshake took too long'), handshakeMs)
     secure.once('close', () => clearTimeout(timer))
-    secure.on('error', (error) => refuse('the handshake or connection failed', { detail: error.message }))
+    let established = false
+    secure.on('error', (error: Error & { readonly code?: string }) => {
+      // Who hangs up, in whatever way, is not refused; and what goes wrong later is the business of whoever has the stream.
+      if (!established && error.code !== 'ECONNRESET') refuse('the handshake failed', { detail: error.message })
+      else log.debug('a TLS connection ended', { error: error.message, client: socket.remoteAddress, port: table.port })
+    })
     secure.once('secure', () => {
       clearTimeout(timer)
+      established = true
       const problem = validation === undefined || validation.insecureFallback ? undefined : chainError(secure)
       if (problem !== undefined)
         return refuse("the client's certificate is not accepted", { detail: problem.message })
