@@ -71,7 +71,7 @@ describe('to a request', () => {
   test.each(brokenOnes)('%s is answered with 502', async (_what, bytes) => {
     const { backend, sockets } = await answering(bytes)
     const port = await portTo(backend)
-    const answer = await raw(port, 'GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n', 1_000)
+    const answer = await raw(port, 'GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n', 5_000)
     const statuses = [...answer.matchAll(/^HTTP\/1.1 (\d+)/gm)].map(([, status]) => Number(status))
     expect(statuses.at(-1)).toBe(502)
     expect(statuses.filter((status) => status !== 103)).toEqual([502])
@@ -86,7 +86,7 @@ describe('to a request', () => {
     const answer = await raw(
       port,
       'POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n',
-      1_000,
+      5_000,
     )
     expect(answer).toMatch(/HTTP\/1.1 502/)
     expect(answer).not.toMatch(/HTTP\/1.1 (?!502|103)/)
@@ -111,7 +111,7 @@ describe('to a WebSocket', () => {
   ])('%s is answered with 502', async (_what, bytes) => {
     const { backend } = await answering(bytes)
     const port = await portTo(backend)
-    const answer = await raw(port, upgrade, 1_000)
+    const answer = await raw(port, upgrade, 5_000)
     expect(answer).toMatch(/^HTTP\/1.1 502/)
     expect(answer.match(/^HTTP/gm)).toHaveLength(1)
     await expect.poll(() => world.accessLog).toMatchObject([{ status: 502 }])
@@ -146,7 +146,7 @@ describe('over HTTP/2', () => {
 })
 
 describe('responses without content', () => {
-  const get = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n'
+  const get = 'GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n'
 
   test.each([
     ['204 with a length', line(204, 'Content-Length: 7\r\n')],
@@ -159,7 +159,7 @@ describe('responses without content', () => {
     const { backend, sockets } = await answering(bytes)
     const port = await portTo(backend)
     for (let round = 1; round < 4; round++) {
-      const answer = await raw(port, get, 100)
+      const answer = await raw(port, get)
       expect(answer).toMatch(/^HTTP\/1.1 (?:204 No Content|304 Not Modified)\r\n/)
       expect(answer).toMatch(/\r\n\r\n$/)
       expect(answer.toLowerCase()).not.toMatch(/content-length|chunked|\r\n\r\n./)
@@ -181,7 +181,7 @@ describe('responses without content', () => {
 
   test('a length in a 103', async () => {
     const { backend } = await answering(`${line(103, 'Content-Length: 7\r\nLink: </a>\r\n')}${ok}`)
-    const answer = await raw(await portTo(backend), get, 300)
+    const answer = await raw(await portTo(backend), get)
     expect(answer).toMatch(/^HTTP\/1.1 103 Early Hints\r\nlink: <\/a>\r\n\r\nHTTP\/1.1 200/i)
   })
 

@@ -35,7 +35,7 @@ afterEach(async () => {
 })
 
 const send = (lines: readonly string[], body = '') =>
-  raw(world.port, Buffer.from(`${[...lines, 'Connection: close', '', ''].join('\r\n')}${body}`, 'latin1'), 1_000)
+  raw(world.port, Buffer.from(`${[...lines, 'Connection: close', '', ''].join('\r\n')}${body}`, 'latin1'), 5_000)
 const get = 'GET / HTTP/1.1'
 const post = 'POST / HTTP/1.1'
 
@@ -136,7 +136,7 @@ describe('passed on', () => {
 
 describe('Upgrade', () => {
   const asking = (method: string, ...lines: readonly string[]) =>
-    raw(world.port, [`${method} / HTTP/1.1`, 'Host: h', ...lines, '', ''].join('\r\n'), 100)
+    raw(world.port, `${[`${method} / HTTP/1.1`, 'Host: h', ...lines, '', ''].join('\r\n')}nonsense\r\n`, 5_000)
 
   test.each([['websocket'], ['WebSocket'], ['h2c, websocket'], ['websocket, TLS/1.0']])(
     '%s asks the backend for WebSocket, and nothing else',
@@ -161,7 +161,7 @@ describe('Upgrade', () => {
   })
 
   test('HTTP/1.0 has none', async () => {
-    await raw(world.port, 'GET / HTTP/1.0\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n', 100)
+    await raw(world.port, 'GET / HTTP/1.0\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
     expect(seen).toMatch(/^GET \//)
     expect(seen).not.toMatch(/upgrade/i)
   })

@@ -49,13 +49,15 @@ async function slowBackend(served: Served[], ms = 20): Promise<Backend> {
 const get = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nHost: h\r\n${more}\r\n`
 const post = (path: string, body: string) =>
   `POST ${path} HTTP/1.1\r\nHost: h\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+/** After which nothing is served. */
+const bye = 'nonsense\r\n'
 const statuses = (answer: string) => [...answer.matchAll(/HTTP\/1.1 (\d+)/g)].map(([, status]) => Number(status))
 const contents = (answer: string) => [...answer.matchAll(/<([^>]*)>/g)].map(([, content]) => content)
 
 test('one at a time, in order, with their bodies', async () => {
   const served: Served[] = []
   const port = await portTo(await slowBackend(served))
-  const answer = await raw(port, [post('/1', 'a'), post('/2', 'bb'), get('/3'), post('/4', 'd')].join(''), 500)
+  const answer = await raw(port, [post('/1', 'a'), post('/2', 'bb'), get('/3'), post('/4', 'd'), bye].join(''), 5_000)
   expect(contents(answer)).toEqual(['POST /1 a', 'POST /2 bb', 'GET /3 ', 'POST /4 d'])
   expect(served.map(({ beside }) => beside)).toEqual([0, 0, 0, 0])
 })
@@ -169,7 +171,7 @@ test.each([
 ])('nothing is served behind %s', async (_what, first, answers) => {
   const served: Served[] = []
   const port = await portTo(await slowBackend(served))
-  expect(statuses(await raw(port, first + post('/2', 'a') + get('/3'), 500))).toEqual(answers)
+  expect(statuses(await raw(port, first + post('/2', 'a') + get('/3'), 5_000))).toEqual(answers)
   expect(served.filter(({ url }) => url !== '/1')).toEqual([])
 })
 
@@ -184,7 +186,7 @@ describe('what is no request, behind open ones', () => {
   ])('%s is answered after them', async (_what, bytes, status) => {
     const served: Served[] = []
     const port = await portTo(await slowBackend(served))
-    const answer = await raw(port, get('/1') + get('/2') + bytes, 500)
+    const answer = await raw(port, get('/1') + get('/2') + bytes, 5_000)
     expect(contents(answer)).toEqual(['GET /1 ', 'GET /2 '])
     expect(statuses(answer)).toEqual([200, 200, status])
     expect(served).toHaveLength(2)
@@ -194,7 +196,7 @@ describe('what is no request, behind open ones', () => {
     const served: Served[] = []
     const port = await portTo(await slowBackend(served))
     const chunked = 'POST /2 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n'
-    const answer = await raw(port, get('/1') + chunked, 500)
+    const answer = await raw(port, get('/1') + chunked, 5_000)
     expect(statuses(answer)).toEqual([200, 400])
     expect(served).toHaveLength(1)
   })
@@ -269,6 +271,22 @@ describe('what is no request, behind open ones', () => {
     expect(statuses(received())).toEqual([200, 200, 101])
     expect(contents(received())).toEqual(['/1', '/2'])
   })
+})
+
+test.each([
+  ['a GET', get('/1', 'Connection: Upgrade\r\nUpgrade: h2c\r\n'), ['GET /1 ', 'POST /2 ab', 'GET /3 ']],
+  // Here what came with it cannot be read any more, so the connection ends.
+  ['a POST', post('/1', 'a').replace('Host', 'Connection: Upgrade\r\nUpgrade: h2c\r\nHost'), ['POST /1 a']],
+])('behind %s with an upgrade that is ignored nothing is lost, or served in part', async (_what, first, answers) => {
+  const port = await portTo(await slowBackend([]))
+  const { socket, received } = connect(port)
+  socket.write(`${first}POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\na`)
+  await pause(30)
+  socket.write(`b${get('/3')}`)
+  await expect.poll(() => contents(received())).toEqual(answers)
+  await pause(50)
+  expect(contents(received())).toEqual(answers)
+  expect(statuses(received())).toEqual(answers.map(() => 200))
 })
 
 test('an upgrade behind a request whose client goes away ends nothing but itself', async () => {

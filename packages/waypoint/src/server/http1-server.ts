@@ -1,6 +1,7 @@
 // node's HTTP/1 server as a protocol machine: it is given connections and gives back requests, those of a connection one
 // after the other. What is malformed costs its connection, with a logged reason, and nothing else.
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { clientOf } from './connection.ts'
 import type { ProtocolOptions, ProtocolServer } from './http-servers.ts'
@@ -55,7 +56,7 @@ export function createHttp1Server({
     insecureHTTPParser: false,
     // The pipeline's answer is counted and logged.
     requireHostHeader: false,
-    shouldUpgradeCallback: asksForWebSocket,
+    shouldUpgradeCallback: (request) => !mayHaveBody(request),
   })
   server.maxHeadersCount = limits.maxHeaders
   const turns = createTurns(limits.maxPipelined)
@@ -78,6 +79,8 @@ export function createHttp1Server({
     const breakOff = broken.get(socket)
     // The rest of it cannot be read.
     if (breakOff !== undefined && !request.complete) return breakOff()
+    // What came with its last bytes is lost, if anything did: see `serveAsPlain`.
+    if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
     if (httpVersionMajor === 1 || httpVersionMajor === 0) return onRequest(request, response)
     // HTTP/2 does not begin like this, and llhttp does not mind (RFC 9110 §15.6.6).
     report(socket, 'bad-request', `the request says that it is HTTP/${httpVersion}`)
@@ -99,8 +102,19 @@ export function createHttp1Server({
   server.on('checkExpectation', take)
   server.on('upgrade', (request, socket, head) => {
     turns.handOver(socket)
-    turns.afterAll(socket, () => onUpgrade(request, socket, head))
+    turns.afterAll(socket, () => {
+      if (asksForWebSocket(request)) onUpgrade(request, socket, head)
+      else serveAsPlain(request, socket, head)
+    })
   })
+  /** node would go on with the connection too, but lose the bytes that it has read behind the request. */
+  const serveAsPlain = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (!socket.writable) return void socket.destroy()
+    socket.unshift(Buffer.concat([plainHead(request), head]))
+    // An earlier answer has begun to count the idle time.
+    if ('setTimeout' in socket) (socket as Socket).setTimeout(0)
+    server.emit('connection', socket)
+  }
   server.on('connect', (_request, socket) => {
     turns.handOver(socket)
     socket.on('error', () => socket.destroy())
@@ -157,15 +171,22 @@ export function createHttp1Server({
 
 /**
  * Whether the request is to become a WebSocket (RFC 6455 §4.1: a GET, and of HTTP/1.1). Other protocols in Upgrade are ignored,
- * as RFC 9110 §7.8 allows: the request is a plain one, and its backend hears of none but WebSocket. So is one with a body, for
- * what follows its head is content, and never the other protocol's first bytes. Istio's gateways switch to nothing else either.
+ * as RFC 9110 §7.8 allows: the request is a plain one, and its backend hears of none but WebSocket. Istio's gateways switch to
+ * nothing else either.
  */
 function asksForWebSocket({ method, headers, httpVersion }: IncomingMessage): boolean {
-  return (
-    method === 'GET' &&
-    httpVersion === '1.1' &&
-    /(?:^|,)[ \t]*websocket[ \t]*(?:,|$)/i.test(headers.upgrade ?? '') &&
-    headers['transfer-encoding'] === undefined &&
-    Number(headers['content-length'] ?? 0) === 0
-  )
+  return method === 'GET' && httpVersion === '1.1' && /(?:^|,)[ \t]*websocket[ \t]*(?:,|$)/i.test(headers.upgrade ?? '')
+}
+
+/** What follows the head of such a request is content, and never another protocol's first bytes. */
+function mayHaveBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0
+}
+
+/** The request's head without Upgrade. */
+function plainHead({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer {
+  let head = `${method} ${url} HTTP/${httpVersion}\r\n`
+  for (let i = 0; i < rawHeaders.length; i += 2)
+    if (rawHeaders[i]!.toLowerCase() !== 'upgrade') head += `${rawHeaders[i]}: ${rawHeaders[i + 1]}\r\n`
+  return Buffer.from(`${head}\r\n`, 'latin1')
 }
