@@ -27,10 +27,6 @@ function adaptPod(pod: YAMLMap): void {
   for (const container of itemsOf(pod.get('containers'))) {
     for (const field of containerFields) container.delete(field)
     removeWhere(container.get('volumeMounts'), (mount) => gone.has(mount.get('name')))
-    // A variable that the values set comes a second time, and the last one counts.
-    const last = new Map<unknown, YAMLMap>()
-    for (const variable of itemsOf(container.get('env'))) last.set(variable.get('name'), variable)
-    removeWhere(container.get('env'), (variable) => last.get(variable.get('name')) !== variable)
   }
 }
 

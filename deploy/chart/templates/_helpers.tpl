@@ -43,3 +43,21 @@ sidecar.istio.io/inject: "false"
 - { name: LOG_FORMAT, value: {{ .Values.log.format | quote }} }
 - { name: LOG_LEVEL, value: {{ .Values.log.level | quote }} }
 {{- end -}}
+
+{{/*
+A program's variables, a line each; give it (list OWN SET): SET, from the values, takes the place of those of the same names in
+OWN, since the API takes no variable twice.
+*/}}
+{{- define "wishbone.variables" -}}
+{{- $set := index . 1 -}}
+{{- $lines := list -}}
+{{- range splitList "\n" (index . 0) -}}
+{{- if not (hasKey $set (regexReplaceAll "^- \\{ name: ([A-Z0-9_]+),.*$" . "${1}")) -}}
+{{- $lines = append $lines . -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $value := $set -}}
+{{- $lines = append $lines (printf "- { name: %s, value: %s }" $name ($value | quote)) -}}
+{{- end -}}
+{{- join "\n" $lines -}}
+{{- end -}}
