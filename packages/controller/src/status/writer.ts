@@ -23,6 +23,12 @@ export interface StatusWriterOptions {
   readonly clock?: () => number
 }
 
+/** An object as the store showed it when it said all that was wanted, and what that was. */
+interface Settled {
+  readonly live: KubeObject
+  readonly wanted: string
+}
+
 /** What was sent last for an object, so that a store that lags behind does not make it be sent again. */
 interface Sent {
   readonly hash: string
@@ -35,6 +41,7 @@ const attempts = 5
 export class StatusWriter {
   readonly #options: StatusWriterOptions
   #sent = new Map<string, Sent>()
+  readonly #settled = new Map<string, Settled>()
   #complaints = new Map<string, string>()
 
   constructor(options: StatusWriterOptions) {
@@ -44,6 +51,7 @@ export class StatusWriter {
   /** Forgets what was written: another replica may have been the leader meanwhile. */
   reset(): void {
     this.#sent.clear()
+    this.#settled.clear()
   }
 
   async write(statuses: readonly StatusOf[], signal: AbortSignal): Promise<WriteResult> {
@@ -62,7 +70,8 @@ export class StatusWriter {
         this.#complain(key, messageOf(cause))
       }
     })
-    for (const key of this.#sent.keys()) if (!keys.has(key)) this.#sent.delete(key)
+    for (const known of [this.#sent, this.#settled])
+      for (const key of known.keys()) if (!keys.has(key)) known.delete(key)
     return { written, failed }
   }
 
@@ -72,6 +81,10 @@ export class StatusWriter {
     if (kind === undefined || name === undefined) throw new Error(`no way to write the status of a ${wanted.kind}`)
     const path = resourcePath(kind, wanted.namespace, wanted.name)
     let live = this.#options.store.get(name, kind.namespaced ? wanted.namespace : undefined, wanted.name)
+    // The translation writes the same status in the same order: of thousands of objects most are done here.
+    const text = JSON.stringify(wanted)
+    const settled = this.#settled.get(key)
+    if (live !== undefined && settled?.live === live && settled.wanted === text) return false
     const hash = stableHash(wanted)
     const sent = this.#sent.get(key)
     for (let attempt = 0; live !== undefined; attempt++) {
@@ -82,7 +95,10 @@ export class StatusWriter {
       // A type that we once applied goes away by applying again without it; that cannot be seen from here.
       const stale =
         merged.how === 'apply' && (sent === undefined || sent.hash !== hash) && unknownConditions(live, wanted)
-      if (merged.equal && !stale) return false
+      if (merged.equal && !stale) {
+        this.#settled.set(key, { live, wanted: text })
+        return false
+      }
       try {
         const answer = await this.#send(merged.how, kind, live, merged.status)
         this.#sent.set(key, { hash, basedOn: version, version: answer.metadata.resourceVersion ?? '' })

@@ -155,21 +155,20 @@ function split<Message extends l7.Route | l7.TcpRoute>(
   const isConsumer = ({ target }: AttachedParent) => target.kind === 'service' && target.consumer
   const direct = listenersOf(attached.filter((parent) => !isConsumer(parent)))
   const consumer = listenersOf(attached.filter(isConsumer))
-  const copy = (parents: readonly l7.RouteParent[], more: Partial<l7.Route>): Message => {
-    const copied = clone(schema as typeof l7.RouteSchema, message as l7.Route)
-    return Object.assign(copied, { parents: [...parents] }, more) as Message
-  }
-  const found: Message[] = []
-  if (direct.length > 0) found.push(copy(direct, {}))
-  if (consumer.length > 0) {
-    const name = direct.length > 0 ? `${message.name}/consumer` : message.name
-    found.push(copy(consumer, { name, consumerNamespace: message.source?.namespace ?? '' }))
-  }
-  return found
+  if (direct.length === 0 && consumer.length === 0) return []
+  const consumerNamespace = message.source?.namespace ?? ''
+  // The message was made for this rule: only a second one needs a copy.
+  if (consumer.length === 0) return [Object.assign(message, { parents: direct })]
+  if (direct.length === 0) return [Object.assign(message, { parents: consumer, consumerNamespace })]
+  const second = clone(schema as typeof l7.RouteSchema, message as l7.Route) as Message
+  return [
+    Object.assign(message, { parents: direct }),
+    Object.assign(second, { parents: consumer, name: `${message.name}/consumer`, consumerNamespace }),
+  ]
 }
 
 /** Two references may lead to one listener. */
-function listenersOf(attached: readonly AttachedParent[]): readonly l7.RouteParent[] {
+function listenersOf(attached: readonly AttachedParent[]): l7.RouteParent[] {
   const byName = new Map<string, l7.RouteParent>()
   for (const { listeners } of attached) for (const parent of listeners) byName.set(parent.listener, parent)
   return [...byName.values()].sort((a, b) => (a.listener < b.listener ? -1 : 1))
