@@ -40,6 +40,29 @@ function protobufIsCurrent(): boolean {
   }
 }
 
+/**
+ * Whether a program of the build before the last change of the wire can still read it: one release of skew works between any
+ * two programs. A clone without history has nothing to compare with.
+ */
+function protobufIsCompatible(): boolean {
+  const git = (...args: string[]): string =>
+    spawnSync('git', args, { cwd: root, encoding: 'utf8' }).stdout?.trim() ?? ''
+  const last = git('log', '-1', '--format=%H', '--', 'packages/proto/proto')
+  const before = last === '' ? '' : git('rev-parse', '--verify', '--quiet', `${last}^`)
+  if (before === '') {
+    process.stderr.write('this clone has no history of packages/proto/proto: nothing to compare with\n')
+    return true
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'wishbone-proto-'))
+  try {
+    const archive = spawnSync('git', ['archive', before, 'packages/proto'], { cwd: root, maxBuffer: 64 << 20 }).stdout
+    if (spawnSync('tar', ['-x', '-C', folder], { input: archive }).status !== 0) return false
+    return command(bin('buf'), ['breaking', '--against', join(folder, 'packages/proto')], join(root, 'packages/proto'))
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
 /** Whether namespaces can be made here, as root or as a user. */
 function namespacesObstacle(): string | undefined {
   const flags =
@@ -99,6 +122,7 @@ const steps: readonly Step[] = [
   },
   { name: 'unused', run: () => command(bin('knip'), ['--no-progress']) },
   { name: 'generated-protobuf', run: protobufIsCurrent },
+  { name: 'compatible-protobuf', run: protobufIsCompatible },
   { name: 'generated-kinds', run: () => command(process.execPath, ['tools/generate-kinds.ts', '--check']) },
   { name: 'generated-docs', run: () => command(process.execPath, ['tools/generate-docs.ts', '--check']) },
   {
