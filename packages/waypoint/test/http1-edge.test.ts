@@ -1,4 +1,5 @@
 // HTTP/1 as strangers send it: what gets to backends, what is refused, and what a client that goes away leaves behind.
+import { once } from 'node:events'
 import net from 'node:net'
 import { l7 } from '@wishbone/proto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -21,7 +22,7 @@ beforeEach(async () => {
   })
   silent = await tcpBackend((socket) => socket.on('data', (chunk) => (seen += chunk.toString('latin1'))))
   const path = { kind: { case: 'prefix' as const, value: '/silent' } }
-  world = await startWorld({ app: [backend.port], silent: [silent.port], gone: [await closedPort()] }, [
+  world = await startWorld({ app: [backend.port], silent: [silent.port], gone: [await closedPort()], ws: [] }, [
     { matches: [{ path }], backends: [to('silent')] },
     { matches: [{ path: { kind: { case: 'prefix', value: '/gone' } } }], backends: [to('gone')] },
     { name: 'other', backends: [to('app', 1, l7.Protocol.HTTP)] },
@@ -216,4 +217,27 @@ test('a connection that does not come about leaves no body behind that could end
   await raw(world.port, bytes, 50)
   await raw(world.port, `${bytes}nonsense\r\n`, 50)
   expect((await ask(world.port)).status).toBe(200)
+})
+
+test.each([
+  ['the client', 'DC'],
+  ['the backend', 'UC'],
+])('a WebSocket that %s resets is logged as its', async (who, flags) => {
+  let behind: net.Socket | undefined
+  const upgrading = await tcpBackend((socket) => {
+    behind = socket
+    socket.once('data', () =>
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'),
+    )
+  })
+  world.addEndpoint('ws', upgrading.port)
+  await world.setRoutes([{ backends: [to('ws')] }])
+  const socket = net.connect(world.port, '127.0.0.1')
+  socket.on('error', () => {})
+  socket.write('GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+  await once(socket, 'data')
+  if (who === 'the client') socket.resetAndDestroy()
+  else behind!.resetAndDestroy()
+  await expect.poll(() => world.accessLog).toMatchObject([{ status: 101, flags }])
+  upgrading.close()
 })

@@ -7,6 +7,8 @@ export interface JoinResult {
   readonly received: number
   /** Absent after an orderly end. */
   readonly error: Error | undefined
+  /** Whose error it is; absent where it is neither's. */
+  readonly failed: 'a' | 'b' | undefined
 }
 
 export interface Join {
@@ -21,12 +23,12 @@ export function joinStreams(a: Duplex, b: Duplex): Join {
   let received = 0
   let open = 2
   let finished = false
-  const finish = (error: Error | undefined) => {
+  const finish = (error: Error | undefined, failed?: 'a' | 'b') => {
     if (finished) return
     finished = true
     a.destroy(error)
     b.destroy(error)
-    resolve({ sent, received, error })
+    resolve({ sent, received, error, failed })
   }
   const copy = (from: Duplex, to: Duplex, count: (bytes: number) => void) => {
     from.on('data', (chunk: Buffer) => {
@@ -40,9 +42,9 @@ export function joinStreams(a: Duplex, b: Duplex): Join {
         if (open === 0) finish(undefined)
       })
     })
-    from.once('error', finish)
+    from.once('error', (error) => finish(error, from === a ? 'a' : 'b'))
     from.once('close', () => {
-      if (!from.readableEnded) finish(new Error('one side closed the connection in the middle'))
+      if (!from.readableEnded) finish(new Error('one side closed the connection in the middle'), from === a ? 'a' : 'b')
     })
     from.resume()
   }
@@ -52,5 +54,5 @@ export function joinStreams(a: Duplex, b: Duplex): Join {
   copy(b, a, (bytes) => {
     received += bytes
   })
-  return { done: promise, close: finish }
+  return { done: promise, close: (reason) => finish(reason) }
 }

@@ -64,11 +64,15 @@ export async function runUpgrade(
   const unwatch = run.services.authorizer.watch(target, context.connection, context.listener, context.head, (error) =>
     join.close(error),
   )
-  const { sent, received, error } = await join.done
+  const { sent, received, error, failed } = await join.done
   unwatch()
   record.requestBytes += sent
   record.responseBytes += received
-  if (error !== undefined) record.error = MeshError.from(error, 'backend-reset', { at: 'upstream' })
+  if (error !== undefined)
+    record.error =
+      failed === 'a'
+        ? new MeshError('client-closed', 'the client reset the connection', { at: 'downstream', cause: error })
+        : MeshError.from(error, 'backend-reset', { at: 'upstream' })
   run.finish()
 }
 
