@@ -4,7 +4,7 @@ import { encode } from './encode/index.ts'
 import { Debouncer, freezeSnapshot, type Store } from './kube/index.ts'
 import type { Log } from './log.ts'
 import type { ResourceSet, Settings, Snapshot, Translation } from './model/index.ts'
-import { translate } from './translate/index.ts'
+import { RouteMemory, translate } from './translate/index.ts'
 
 export interface PipelineOptions {
   readonly store: Store
@@ -24,6 +24,7 @@ const idleRunMs = 60_000
 export class Pipeline implements Disposable {
   readonly #options: PipelineOptions
   readonly #debouncer: Debouncer
+  readonly #memory = new RouteMemory()
   #timer: NodeJS.Timeout | undefined
   #snapshot: Snapshot | undefined
   #translation: Translation | undefined
@@ -59,7 +60,7 @@ export class Pipeline implements Disposable {
     let recheckMs = idleRunMs
     try {
       const snapshot: Snapshot = { ...freezeSnapshot(store, now), blocked: this.#options.blocked() }
-      const translation = translate(snapshot, this.#options.settings())
+      const translation = translate(snapshot, this.#options.settings(), this.#memory)
       this.#options.publish(encode(translation.mesh))
       this.#snapshot = snapshot
       this.#translation = translation

@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encode } from '../src/encode/index.ts'
+import type { KubeObject } from '../src/kinds/index.ts'
 import { defaultSettings, type Settings, type Snapshot } from '../src/model/index.ts'
-import { translate } from '../src/translate/index.ts'
+import { RouteMemory, translate } from '../src/translate/index.ts'
 import { render, type Section } from './render.ts'
 import { classes, objectsOf, snapshotOf } from './snapshot.ts'
 
@@ -69,6 +70,60 @@ describe('for every golden input', () => {
       }),
       { numRuns: 100 },
     )
+  })
+
+  test('a memory of earlier translations changes no result', { timeout: 60_000 }, () => {
+    const walk = fc.constantFrom(...goldens).chain(({ snapshot, settings }) => {
+      const lists = Object.entries(snapshot).filter(([, value]) => Array.isArray(value) && value.length > 0)
+      const step = fc.record({
+        list: fc.constantFrom(...lists),
+        index: fc.nat(),
+        what: fc.constantFrom('gone', 'newer'),
+      })
+      return fc.array(step, { maxLength: 6 }).map((steps) => ({ snapshot, settings, steps }))
+    })
+    fc.assert(
+      fc.property(walk, ({ snapshot, settings, steps }) => {
+        const memory = new RouteMemory()
+        let now = snapshot
+        const check = () => {
+          const remembered = translate(now, settings, memory)
+          const afresh = translate(now, settings)
+          expect(remembered).toEqual(afresh)
+          expect(encode(remembered.mesh)).toEqual(encode(afresh.mesh))
+        }
+        check()
+        for (const {
+          list: [name],
+          index,
+          what,
+        } of steps) {
+          const objects = now[name as 'httpRoutes'] as unknown as readonly KubeObject[]
+          if (objects.length === 0) continue
+          const at = index % objects.length
+          const { metadata } = objects[at]!
+          const newer = { ...objects[at]!, metadata: { ...metadata, generation: (metadata.generation ?? 0) + 1 } }
+          now = { ...now, [name]: what === 'gone' ? objects.toSpliced(at, 1) : objects.with(at, newer) }
+          check()
+        }
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('a changed route is translated, the others are remembered', () => {
+    const { snapshot, settings } = goldens.find((golden) => golden.snapshot.httpRoutes.length > 1)!
+    const memory = new RouteMemory()
+    const before = translate(snapshot, settings, memory).mesh.routes
+    const [first, ...others] = snapshot.httpRoutes
+    const edited = { ...first!, metadata: { ...first!.metadata, generation: 99 } }
+    const after = translate({ ...snapshot, httpRoutes: [edited, ...others] }, settings, memory).mesh.routes
+    const kept = [...after].filter(([name, message]) => before.get(name) === message).map(([name]) => name)
+    const ofFirst = `HTTPRoute/${first!.metadata.namespace}/${first!.metadata.name}/`
+    expect(kept.length).toBeGreaterThan(0)
+    expect(kept.toSorted()).toEqual([...after.keys()].filter((name) => !name.startsWith(ofFirst)).toSorted())
+    const elsewhere = translate({ ...snapshot, services: [...snapshot.services] }, settings, memory).mesh.routes
+    expect([...elsewhere].every(([name, message]) => before.get(name) !== message)).toBe(true)
   })
 
   test('no input is changed', () => {

@@ -102,9 +102,10 @@ export class Deployer {
     await inParallel([...new Set(doomed)], 8, (object) =>
       this.#guard(keyOf(object), result, () => this.#delete(object, signal)),
     )
-    const changed = stableHash(blocked) !== stableHash(this.#blocked)
-    this.#blocked = blocked
-    if (changed) this.#options.onBlocked?.()
+    if (stableHash(blocked) !== stableHash(this.#blocked)) {
+      this.#blocked = blocked
+      this.#options.onBlocked?.()
+    }
     return result
   }
 

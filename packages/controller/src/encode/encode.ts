@@ -34,9 +34,9 @@ export function encode(mesh: Mesh): ResourceSet {
     [typeUrls.authorization, encodeAll(security.AuthorizationSchema, mesh.waypointAuthorizations)],
     [typeUrls.requestPolicy, encodeAll(l7.RequestPolicySchema, mesh.requestPolicies)],
     [typeUrls.listener, encodeAll(l7.ListenerSchema, mesh.listeners)],
-    [typeUrls.route, encodeAll(l7.RouteSchema, mesh.routes)],
-    [typeUrls.tcpRoute, encodeAll(l7.TcpRouteSchema, mesh.tcpRoutes)],
-    [typeUrls.udpRoute, encodeAll(l7.UdpRouteSchema, mesh.udpRoutes)],
+    [typeUrls.route, encodeRoutes(l7.RouteSchema, mesh.routes)],
+    [typeUrls.tcpRoute, encodeRoutes(l7.TcpRouteSchema, mesh.tcpRoutes)],
+    [typeUrls.udpRoute, encodeRoutes(l7.UdpRouteSchema, mesh.udpRoutes)],
     [typeUrls.certificate, encodeAll(l7.CertificateSchema, mesh.certificates)],
   ])
   return { ztunnel, gateway, scopes }
@@ -62,6 +62,23 @@ function encodeAddresses(mesh: Mesh): ReadonlyMap<string, Resource> {
 
 function encodeAll<Desc extends DescMessage>(schema: Desc, messages: ReadonlyMap<string, MessageShape<Desc>>) {
   return new Map([...messages].map(([name, message]) => [name, resource(schema, name, message, [])]))
+}
+
+/** Of messages that are never changed once they are translated. */
+const encodedRoutes = new WeakMap<object, Resource>()
+
+/** As `encodeAll`; a message that was encoded before gives the same resource. */
+function encodeRoutes<Desc extends DescMessage>(schema: Desc, messages: ReadonlyMap<string, MessageShape<Desc>>) {
+  const resources = new Map<string, Resource>()
+  for (const [name, message] of messages) {
+    let encoded = encodedRoutes.get(message)
+    if (encoded === undefined) {
+      encoded = resource(schema, name, message, [])
+      encodedRoutes.set(message, encoded)
+    }
+    resources.set(name, encoded)
+  }
+  return resources
 }
 
 function resource<Desc extends DescMessage>(

@@ -10,6 +10,7 @@ import { enforcedOn, finishServices, finishWorkloads } from './mesh.ts'
 import { translateBackendTlsPolicies } from './policies/backend-tls.ts'
 import { onlyThroughWaypoint } from './policies/only-waypoint.ts'
 import { type TargetedPolicy, translatePolicies, ztunnelView } from './policies/policies.ts'
+import { RouteMemory } from './routes/memory.ts'
 import { namedServices } from './routes/named.ts'
 import { translateRoutes } from './routes/routes.ts'
 import { reachOf, scopesOf, waypointsOfWorkloads } from './scopes.ts'
@@ -24,9 +25,10 @@ import { compareText, indexSnapshot } from './world.ts'
 
 /**
  * What proxies and the Kubernetes API get, from the cluster's objects. Pure, and independent of the
- * order of the input; an object that can't be translated gets a status and harms no other.
+ * order of the input; an object that can't be translated gets a status and harms no other. The result is the same with a
+ * memory of earlier calls as without; routes that it holds keep their very messages.
  */
-export function translate(snapshot: Snapshot, settings: Settings): Translation {
+export function translate(snapshot: Snapshot, settings: Settings, memory = new RouteMemory()): Translation {
   const world = indexSnapshot(snapshot, settings)
   const services = meshServices(world)
   const workloads = meshWorkloads(world, services)
@@ -37,7 +39,7 @@ export function translate(snapshot: Snapshot, settings: Settings): Translation {
   const bindings = bind(world, waypoints, services, workloads, named)
   const policies = translatePolicies(world, workloads)
   const backendTls = translateBackendTlsPolicies(world)
-  const routes = translateRoutes(world, { gateways, services }, backendTls)
+  const routes = translateRoutes(world, { gateways, services }, backendTls, memory.under(snapshot, settings))
   const listeners = buildListeners({ services, workloads, gateways, bindings, routes, policies: policies.targeted })
 
   const reach = reachOf({ gateways, services, workloads, bindings, routes, listeners })

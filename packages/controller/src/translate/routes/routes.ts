@@ -24,16 +24,24 @@ export interface TranslatedRoute {
   readonly used: ReadonlySet<string>
 }
 
+/** `known`: what routes became in an equal world; what they become in this one is added. */
 export function translateRoutes(
   world: World,
   parents: Parents,
   backendTls: Pick<BackendTlsPolicies, 'tlsFor'>,
+  known: WeakMap<RouteObject, TranslatedRoute>,
 ): readonly TranslatedRoute[] {
   const { httpRoutes, grpcRoutes, tcpRoutes, tlsRoutes, udpRoutes } = world.snapshot
   const all: readonly RouteObject[] = [...httpRoutes, ...grpcRoutes, ...tcpRoutes, ...tlsRoutes, ...udpRoutes]
   return all.flatMap((route) => {
+    const earlier = known.get(route)
+    if (earlier) return [earlier]
+    const problems = world.problems.length
     const found = guarded(world, route, () => translateRoute(world, parents, route, backendTls))
-    return found ? [found] : []
+    if (!found) return []
+    // What is wrong with others is told anew each time.
+    if (world.problems.length === problems) known.set(route, found)
+    return [found]
   })
 }
 
@@ -155,20 +163,22 @@ function split<Message extends l7.Route | l7.TcpRoute>(
   const isConsumer = ({ target }: AttachedParent) => target.kind === 'service' && target.consumer
   const direct = listenersOf(attached.filter((parent) => !isConsumer(parent)))
   const consumer = listenersOf(attached.filter(isConsumer))
-  if (direct.length === 0 && consumer.length === 0) return []
-  const consumerNamespace = message.source?.namespace ?? ''
-  // The message was made for this rule: only a second one needs a copy.
-  if (consumer.length === 0) return [Object.assign(message, { parents: direct })]
-  if (direct.length === 0) return [Object.assign(message, { parents: consumer, consumerNamespace })]
-  const second = clone(schema as typeof l7.RouteSchema, message as l7.Route) as Message
-  return [
-    Object.assign(message, { parents: direct }),
-    Object.assign(second, { parents: consumer, name: `${message.name}/consumer`, consumerNamespace }),
-  ]
+  // Copying is also what finds a value that its field does not allow (sound.ts).
+  const copy = (parents: readonly l7.RouteParent[], more: Partial<l7.Route>): Message => {
+    const copied = clone(schema as typeof l7.RouteSchema, message as l7.Route)
+    return Object.assign(copied, { parents: [...parents] }, more) as Message
+  }
+  const found: Message[] = []
+  if (direct.length > 0) found.push(copy(direct, {}))
+  if (consumer.length > 0) {
+    const name = direct.length > 0 ? `${message.name}/consumer` : message.name
+    found.push(copy(consumer, { name, consumerNamespace: message.source?.namespace ?? '' }))
+  }
+  return found
 }
 
 /** Two references may lead to one listener. */
-function listenersOf(attached: readonly AttachedParent[]): l7.RouteParent[] {
+function listenersOf(attached: readonly AttachedParent[]): readonly l7.RouteParent[] {
   const byName = new Map<string, l7.RouteParent>()
   for (const { listeners } of attached) for (const parent of listeners) byName.set(parent.listener, parent)
   return [...byName.values()].sort((a, b) => (a.listener < b.listener ? -1 : 1))
