@@ -1,8 +1,10 @@
 // npm run bench: Wishbone against its peers, in one run on this machine, as ratios.
 //   npm run bench [-- l4 | l7 | l7-mesh] [--runs 3] [--seconds 4] [--install]
 //   npm run bench -- routes [--routes 1000] [--edits 100]   on the cluster of $KUBECONFIG
+//   npm run bench -- enrol [--pods 50] [--runs 3]           on the cluster of $KUBECONFIG
 // Exit status 1 when a ratio is under its floor, 2 when something is missing.
 import { parseArgs } from 'node:util'
+import { benchEnrol } from './enrol.ts'
 import { benchL4 } from './l4.ts'
 import { benchL7 } from './l7.ts'
 import { benchL7Mesh } from './l7-mesh.ts'
@@ -16,6 +18,7 @@ const { positionals, values } = parseArgs({
     seconds: { type: 'string', default: '4' },
     install: { type: 'boolean', default: false },
     routes: { type: 'string', default: '1000' },
+    pods: { type: 'string', default: '50' },
     edits: { type: 'string', default: '100' },
   },
 })
@@ -24,6 +27,7 @@ const suites: Readonly<Record<string, (runs: number, seconds: number) => Promise
   l4: benchL4,
   l7: benchL7,
   'l7-mesh': benchL7Mesh,
+  enrol: (runs) => benchEnrol(Number(values.pods), runs),
   routes: () => benchRoutes(Number(values.routes), Number(values.edits)),
 }
 
