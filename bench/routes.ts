@@ -37,6 +37,8 @@ spec:
 }
 
 async function setUp(cluster: Cluster, routeCount: number): Promise<string> {
+  const isThere = async () => (await cluster.list('namespaces')).some(({ metadata }) => metadata.name === namespace)
+  await until('what an earlier run left to be gone', async () => !(await isThere()), 300_000)
   await cluster.apply(`apiVersion: v1
 kind: Namespace
 metadata: { name: ${namespace} }

@@ -25,3 +25,14 @@ export function condition(object: KubeObject, type: string, verdict: Verdict): C
 export function generationOf(object: KubeObject): number {
   return object.metadata.generation ?? 0
 }
+
+/** What an object's status says already; nothing if it is not of the form that the API server gives it. */
+export function conditionOf(
+  { status }: { readonly status?: { readonly conditions?: readonly Condition[] } },
+  type: string,
+): Condition | undefined {
+  const conditions: unknown = status?.conditions
+  return Array.isArray(conditions)
+    ? ((conditions as readonly (Condition | null)[]).find((one) => one?.type === type) ?? undefined)
+    : undefined
+}

@@ -1,7 +1,7 @@
 // Every status that the translation wants, and one for each object that could not be translated.
 import type { AuthorizationPolicy, Condition, KubeObject } from '../kinds/index.ts'
 import type { StatusOf } from '../model/index.ts'
-import { condition, generationOf, no, type Verdict, yes } from './conditions.ts'
+import { condition, conditionOf, generationOf, no, type Verdict, yes } from './conditions.ts'
 import type { TranslatedGateway } from './gateways/gateways.ts'
 import { brokenGatewayStatus, gatewayClassStatuses, gatewayStatus, listenerSetStatus } from './gateways/status.ts'
 import { conditionTypes, meshController } from './names.ts'
@@ -92,9 +92,7 @@ function unenforced(targets: readonly PolicyTarget[], { bindings, gateways }: St
 /** Undefined: nothing to say, and nothing said before. */
 function serviceStatus({ key, object }: MeshService, bindings: Bindings): StatusOf | undefined {
   const binding = bindings.services.get(key)
-  const said = object.status?.conditions?.some(
-    ({ type }) => type === conditionTypes.waypointBound || type === conditionTypes.translated,
-  )
+  const said = conditionOf(object, conditionTypes.waypointBound) ?? conditionOf(object, conditionTypes.translated)
   const verdict = binding?.verdict?.reason === 'NamespaceNotEnrolled' ? undefined : binding?.verdict
   if (!verdict) return said ? { ...referenceTo(object), conditions: [] } : undefined
   return { ...referenceTo(object), conditions: [condition(object, conditionTypes.waypointBound, verdict)] }

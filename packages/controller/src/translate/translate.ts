@@ -7,6 +7,7 @@ import { wantedClasses } from './gateways/classes.ts'
 import { everyListener, isServed, type TranslatedGateway, translateGateways } from './gateways/gateways.ts'
 import { infraOf } from './infra/infra.ts'
 import { enforcedOn, finishServices, finishWorkloads } from './mesh.ts'
+import { waypointClass } from './names.ts'
 import { translateBackendTlsPolicies } from './policies/backend-tls.ts'
 import { onlyThroughWaypoint } from './policies/only-waypoint.ts'
 import { type TargetedPolicy, translatePolicies, ztunnelView } from './policies/policies.ts'
@@ -36,8 +37,10 @@ export function translate(snapshot: Snapshot, settings: Settings, memory = new R
   const waypoints = findWaypoints(world, servedKeys(gateways))
   const named = namedServices(world, services)
   const automatic = automaticWaypoints(world, services, named)
-  const bindings = bind(world, waypoints, services, workloads, named)
   const policies = translatePolicies(world, workloads)
+  const isGuarded = (service: string, waypoint: string) =>
+    isTargeted(policies.targeted, service, waypoint, waypointClass)
+  const bindings = bind(world, waypoints, services, workloads, { named, isGuarded })
   const backendTls = translateBackendTlsPolicies(world)
   const routes = translateRoutes(world, { gateways, services }, backendTls, memory.under(snapshot, settings))
   const listeners = buildListeners({ services, workloads, gateways, bindings, routes, policies: policies.targeted })
@@ -93,17 +96,27 @@ function withPolicies(targeted: readonly TargetedPolicy[], bindings: Bindings): 
     if (binding.kind === 'none') continue
     const waypoint = binding.kind === 'bound' ? binding.waypoint : undefined
     const className = waypoint?.gateway.spec.gatewayClassName
-    const applies = targeted.some(({ targets }) =>
-      targets.some(
-        (target) =>
-          (target.kind === 'service' && target.key === key) ||
-          (target.kind === 'gateway' && target.key === waypoint?.key) ||
-          (target.kind === 'class' && target.name === className),
-      ),
-    )
+    const applies = isTargeted(targeted, key, waypoint?.key, className)
     if (applies) found.add(key)
   }
   return found
+}
+
+/** Whether a policy is for the Service, for its waypoint, or for the waypoint's class. */
+function isTargeted(
+  targeted: readonly TargetedPolicy[],
+  service: string,
+  waypoint: string | undefined,
+  className: string | undefined,
+): boolean {
+  return targeted.some(({ targets }) =>
+    targets.some(
+      (target) =>
+        (target.kind === 'service' && target.key === service) ||
+        (target.kind === 'gateway' && target.key === waypoint) ||
+        (target.kind === 'class' && target.name === className),
+    ),
+  )
 }
 
 function byName<T extends { readonly name: string }>(messages: readonly T[]): ReadonlyMap<string, T> {

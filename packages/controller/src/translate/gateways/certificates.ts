@@ -40,7 +40,8 @@ export function resolveCertificate(world: World, owner: ListenerOwner, ref: Secr
     return { kind: 'invalid', reason: 'RefNotPermitted', message: `${what} is in another namespace; ${hint}` }
   }
   const secret = world.secrets.get(`${namespace}/${ref.name}`)
-  if (!secret) return invalid(`${what} does not exist`)
+  // Only Secrets of that type are read: another's type cannot be told from absence.
+  if (!secret) return invalid(`${what} does not exist, or is not of type kubernetes.io/tls`)
   const problem = secretProblem(secret)
   if (problem) return invalid(`${what} ${problem}`)
   const certificate = createSound(l7.CertificateSchema, {

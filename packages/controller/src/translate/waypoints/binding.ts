@@ -1,8 +1,8 @@
 // Which waypoint a Service or pod is bound to, by labels or because a route names it. A named
 // waypoint that can't serve refuses traffic (ADR 4, departure 3) unless its user chose otherwise.
 import type { KubeObject } from '../../kinds/index.ts'
-import { no, type Verdict, yes } from '../conditions.ts'
-import { automaticGatewayName, labels } from '../names.ts'
+import { conditionOf, no, type Verdict, yes } from '../conditions.ts'
+import { automaticGatewayName, conditionTypes, labels } from '../names.ts'
 import type { MeshService } from '../services/services.ts'
 import type { MeshWorkload } from '../workloads/workloads.ts'
 import { isEnrolled, namespaceLabels, type World } from '../world.ts'
@@ -29,13 +29,19 @@ export interface Bindings {
 
 const unbound: Binding = { kind: 'none' }
 
-/** `named`: Services that a route or an L7 policy names. */
+export interface Needs {
+  /** Keys of the Services that a route or an L7 policy names. */
+  readonly named: ReadonlySet<string>
+  /** Whether an L7 policy is for the Service of this key behind the waypoint of that key, be it there or not. */
+  readonly isGuarded: (service: string, waypoint: string) => boolean
+}
+
 export function bind(
   world: World,
   waypoints: ReadonlyMap<string, Waypoint>,
   services: ReadonlyMap<string, MeshService>,
   workloads: ReadonlyMap<string, MeshWorkload>,
-  named: ReadonlySet<string>,
+  needs: Needs,
 ): Bindings {
   const bound = (object: KubeObject, namespace: string, kind: 'services' | 'workloads') => {
     const wanted = wantedWaypoint(world, object, namespace)
@@ -43,10 +49,11 @@ export function bind(
     return wanted ? bindTo(waypoints.get(`${wanted.namespace}/${wanted.name}`), wanted, namespace, kind) : undefined
   }
   const ofServices = new Map<string, Binding>()
-  for (const { key, object, namespace } of services.values()) {
+  for (const service of services.values()) {
+    const { key, object, namespace } = service
     // A gateway's or waypoint's own Service never goes through a waypoint.
     if (object.metadata.labels?.[labels.gatewayName] !== undefined) continue
-    const binding = bound(object, namespace, 'services') ?? automatic(world, waypoints, namespace, named.has(key))
+    const binding = bound(object, namespace, 'services') ?? automatic(world, waypoints, service, needs)
     ofServices.set(key, binding)
   }
   const ofWorkloads = new Map<string, Binding>()
@@ -121,22 +128,37 @@ function bindTo(waypoint: Waypoint | undefined, wanted: Wanted, from: string, ki
   return { kind: 'bound', waypoint, pointed: true, verdict: yes('WaypointAccepted', `bound to waypoint ${where}`) }
 }
 
-function automatic(world: World, waypoints: ReadonlyMap<string, Waypoint>, namespace: string, named: boolean): Binding {
-  if (!named) return unbound
+function automatic(
+  world: World,
+  waypoints: ReadonlyMap<string, Waypoint>,
+  { key, namespace, object }: MeshService,
+  { named, isGuarded }: Needs,
+): Binding {
+  if (!named.has(key)) return unbound
   if (!isEnrolled(world, namespace)) {
     const hint = `label it istio.io/dataplane-mode=ambient, or the Service istio.io/use-waypoint`
     return { kind: 'none', verdict: no('NamespaceNotEnrolled', `namespace ${namespace} is not in the mesh; ${hint}`) }
   }
-  const where = `${namespace}/${automaticGatewayName}`
+  const name = automaticGatewayName
+  const where = `${namespace}/${name}`
+  const mustStay = isGuarded(key, where) && wasBound(object)
   const waypoint = waypoints.get(where)
   if (!waypoint?.automatic) {
     const taken = world.snapshot.gateways.some(
-      ({ metadata }) => metadata.namespace === namespace && metadata.name === automaticGatewayName,
+      ({ metadata }) => metadata.namespace === namespace && metadata.name === name,
     )
     const why = taken ? `a Gateway of that name exists that is not automatic; rename it` : 'it is being created'
-    return { kind: 'none', verdict: no('WaitingForWaypoint', `no automatic waypoint ${where} yet: ${why}`) }
+    if (!mustStay)
+      return { kind: 'none', verdict: no('WaitingForWaypoint', `no automatic waypoint ${where} yet: ${why}`) }
+    const message = `the automatic waypoint ${where} is gone: ${why}; traffic is refused until then, since a policy was enforced`
+    return {
+      kind: 'refused',
+      namespace,
+      hostname: missingHostname({ namespace, name }),
+      verdict: no('WaypointMissing', message),
+    }
   }
-  if (!waypoint.readyOnce) {
+  if (!waypoint.readyOnce && !mustStay) {
     const fate = 'until then traffic stays as it was'
     const verdict = no('WaitingForWaypoint', `the automatic waypoint ${where} has not been ready yet; ${fate}`)
     return { kind: 'bound', waypoint, pointed: false, verdict }
@@ -147,7 +169,16 @@ function automatic(world: World, waypoints: ReadonlyMap<string, Waypoint>, names
   return { kind: 'bound', waypoint, pointed: true, verdict }
 }
 
+/**
+ * Whether traffic of the Service went through a waypoint the last time, or was refused for want of one: its own status is the
+ * memory, since an automatic waypoint's goes with its Gateway.
+ */
+function wasBound(service: MeshService['object']): boolean {
+  const said = conditionOf(service, conditionTypes.waypointBound)
+  return said?.status === 'True' || said?.reason === 'WaypointMissing' || said?.reason === 'WaypointIsNotReady'
+}
+
 /** No Service can have this name, so any ztunnel refuses what goes there. */
-function missingHostname(wanted: Wanted): string {
+function missingHostname(wanted: Pick<Wanted, 'namespace' | 'name'>): string {
   return `${wanted.name}.${wanted.namespace}.missing-waypoint.invalid`
 }

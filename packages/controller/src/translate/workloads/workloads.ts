@@ -18,6 +18,8 @@ export interface MeshWorkload {
   /** Absent: an address of an EndpointSlice. */
   readonly pod?: Pod
   readonly message: workload.Workload
+  /** On its way out, and its probes say that it still answers. */
+  readonly servesToTheLast?: boolean
 }
 
 /** By uid. */
@@ -44,13 +46,35 @@ export function meshWorkloads(
       }
     }
   }
+  keepServing(workloads)
   return workloads
 }
 
 /** Ready, and not on its way out. */
 export function isReady(pod: Pod): boolean {
-  if (pod.metadata.deletionTimestamp !== undefined) return false
+  return pod.metadata.deletionTimestamp === undefined && isServing(pod)
+}
+
+/** Its probes say that it answers, be it on its way out or not. */
+function isServing(pod: Pod): boolean {
   return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
+}
+
+/**
+ * Where a Service has no ready pod, those that are on their way out and still answer get its traffic, as without the mesh
+ * (kube-proxy, KEP-1669).
+ */
+function keepServing(workloads: ReadonlyMap<string, MeshWorkload>): void {
+  const served = new Set<string>()
+  const leaving: MeshWorkload[] = []
+  for (const found of workloads.values()) {
+    const { message } = found
+    if (message.status === workload.WorkloadStatus.HEALTHY) for (const name in message.services) served.add(name)
+    else if (found.servesToTheLast) leaving.push(found)
+  }
+  for (const { message } of leaving)
+    if (Object.keys(message.services).some((name) => !served.has(name)))
+      message.status = workload.WorkloadStatus.HEALTHY
 }
 
 export function addressesOf(pod: Pod): readonly Uint8Array[] {
@@ -71,6 +95,8 @@ function podWorkload(world: World, pod: Pod, services: readonly MeshService[]): 
   const nativeTunnel = pod.metadata.labels?.[labels.tunnel] === 'http'
   const captured = pod.metadata.annotations?.[annotations.redirection] === 'enabled'
   const owner = ownerOf(pod)
+  const serving = isServing(pod)
+  const leaving = pod.metadata.deletionTimestamp !== undefined
   const canonical = canonicalOf(pod, owner)
   const message = createSound(workload.WorkloadSchema, {
     uid,
@@ -88,13 +114,13 @@ function podWorkload(world: World, pod: Pod, services: readonly MeshService[]): 
     workloadType: owner.type,
     workloadName: owner.name,
     services: { ...membershipOf(world, pod, services) },
-    status: isReady(pod) ? workload.WorkloadStatus.HEALTHY : workload.WorkloadStatus.UNHEALTHY,
+    status: serving && !leaving ? workload.WorkloadStatus.HEALTHY : workload.WorkloadStatus.UNHEALTHY,
     clusterId: settings.clusterId,
     networkMode: pod.spec.hostNetwork ? workload.NetworkMode.HOST_NETWORK : workload.NetworkMode.STANDARD,
   })
   const locality = localityOf(world, pod.spec.nodeName)
   if (locality) message.locality = locality
-  return { uid, namespace, pod, message }
+  return { uid, namespace, pod, message, servesToTheLast: serving && leaving }
 }
 
 /** Endpoints that are no pods are reachable only through their Service: HOST_NETWORK keeps them out of the IP index. */
