@@ -89,6 +89,13 @@ describe('spellings of a path', () => {
     '/admin;v=1/x',
     '/a/%2e%2e/admin/x',
     '/a\\..\\admin/x',
+    // A server that does less than all stays in the folder.
+    '/%61dmin/..;/foo',
+    '/%61dmin/x%5c..%5c..%5cfoo',
+    '/%61dmin//../foo',
+    '/%61dmin/%2e%2e/foo',
+    '/x/%2e%2e/admin/..;/foo',
+    '/%61dmin%2fx/..%3b/..%3b/',
   ]
   test.each(spellings)('%s is denied as /admin is, and allowed only where both readings are', (path) => {
     const at = { ...request, path }
@@ -108,6 +115,14 @@ describe('spellings of a path', () => {
   ]
   test.each(readings)('%s', (path, expected) => {
     expect(pathReadings(path)).toEqual(expected)
+  })
+  test('an allowed folder cannot be stepped out of', () => {
+    const at = { ...request, path: '/public/../admin/..;/public/x' }
+    expect(matchesRequestPolicy(policy(ALLOW, [{ paths: [prefix('/public/')] }]), connection, at)).toBe(false)
+  })
+  test('the longest path is read in few ways', () => {
+    const path = '/a;b%2f..//%5c.\\..;x%3by/./%2e%2e'.repeat(250).slice(0, 8_000)
+    expect(pathReadings(path).length).toBeLessThan(129)
   })
 })
 
