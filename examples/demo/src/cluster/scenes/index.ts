@@ -11,6 +11,7 @@ import { oddUsersAndPorts } from './19-odd-users-and-ports.ts'
 import { jobs } from './20-jobs.ts'
 import { everyProgramReplaced } from './21-every-program-replaced.ts'
 import { nodeCrash } from './22-node-crash.ts'
+import { automaticWaypointDeleted } from './23-automatic-waypoint-deleted.ts'
 
 export const clusterScenes: readonly Scene[] = [
   onTheWire,
@@ -24,4 +25,5 @@ export const clusterScenes: readonly Scene[] = [
   jobs,
   everyProgramReplaced,
   nodeCrash,
+  automaticWaypointDeleted,
 ]
