@@ -5,7 +5,7 @@ import net from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { defaultLimits, type Limits } from '../src/server/limits.ts'
 import { startWorld, to, type World } from './harness.ts'
-import { type Backend, httpBackend, raw, tcpBackend } from './servers.ts'
+import { type Backend, httpBackend, raw } from './servers.ts'
 
 let world: World
 const open: { close: () => void }[] = []
@@ -242,34 +242,18 @@ describe('what is no request, behind open ones', () => {
     expect(statuses(other.received())).toEqual([200, 200])
   })
 
-  test('an upgrade has its turn, and the bytes behind it are its own', async () => {
-    let upgraded = ''
-    const port = await portTo(
-      await tcpBackend((socket) => {
-        let text = ''
-        socket.on('data', (chunk) => {
-          text += chunk
-          const path = /^GET (\S+)/.exec(text)?.[1]
-          if (path === '/ws') {
-            if (!text.includes('\r\n\r\n')) return
-            if (upgraded === '')
-              socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
-            upgraded = text
-          } else if (text.endsWith('\r\n\r\n')) {
-            text = ''
-            setTimeout(() => socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<${path}>`), 50)
-          }
-        })
-      }),
-    )
+  test('an upgrade is a plain request, and the last one: nothing behind it is read', async () => {
+    const served: Served[] = []
+    const port = await portTo(await slowBackend(served))
     const upgrade = get('/ws', 'Connection: Upgrade\r\nUpgrade: websocket\r\n')
-    const { socket, received } = connect(port)
-    socket.write(`${get('/1')}${get('/2')}${upgrade}frames`)
-    await pause(20)
-    socket.write(' and more')
-    await expect.poll(() => upgraded).toMatch(/\r\n\r\nframes and more$/)
-    expect(statuses(received())).toEqual([200, 200, 101])
-    expect(contents(received())).toEqual(['/1', '/2'])
+    const { socket, received, closed } = connect(port)
+    socket.write(`${get('/1')}${get('/2')}${upgrade}${get('/frames')}`)
+    await pause(10)
+    socket.write(get('/more'))
+    await closed
+    expect(statuses(received())).toEqual([200, 200, 200])
+    expect(received()).toMatch(/connection: close\r\n/i)
+    expect(served.map(({ url }) => url)).toEqual(['/1', '/2', '/ws'])
   })
 })
 

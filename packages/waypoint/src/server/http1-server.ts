@@ -46,6 +46,7 @@ export function createHttp1Server({
   limits,
   refused,
 }: Http1Options): ProtocolServer<http.Server> {
+  const turns = createTurns(limits.maxPipelined)
   const server = http.createServer({
     maxHeaderSize: limits.maxHeaderBytes,
     headersTimeout: limits.headersTimeoutMs,
@@ -56,10 +57,9 @@ export function createHttp1Server({
     insecureHTTPParser: false,
     // The pipeline's answer is counted and logged.
     requireHostHeader: false,
-    shouldUpgradeCallback: (request) => !mayHaveBody(request),
+    shouldUpgradeCallback: (request) => !mayHaveBody(request) && !isOpen(turns.latest(request.socket)),
   })
   server.maxHeadersCount = limits.maxHeaders
-  const turns = createTurns(limits.maxPipelined)
   /** Connections on which nothing more can be read, and how to end them. */
   const broken = new WeakMap<Duplex, () => void>()
 
@@ -79,7 +79,7 @@ export function createHttp1Server({
     const breakOff = broken.get(socket)
     // The rest of it cannot be read.
     if (breakOff !== undefined && !request.complete) return breakOff()
-    // What came with its last bytes is lost, if anything did: see `serveAsPlain`.
+    // The parser has thrown away what came with its last bytes, if anything did.
     if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
     if (httpVersionMajor === 1 || httpVersionMajor === 0) return onRequest(request, response)
     // HTTP/2 does not begin like this, and llhttp does not mind (RFC 9110 §15.6.6).
@@ -101,11 +101,8 @@ export function createHttp1Server({
   // And it would answer other expectations itself, unseen.
   server.on('checkExpectation', take)
   server.on('upgrade', (request, socket, head) => {
-    turns.handOver(socket)
-    turns.afterAll(socket, () => {
-      if (asksForWebSocket(request)) onUpgrade(request, socket, head)
-      else serveAsPlain(request, socket, head)
-    })
+    if (asksForWebSocket(request)) onUpgrade(request, socket, head)
+    else serveAsPlain(request, socket, head)
   })
   /** node would go on with the connection too, but lose the bytes that it has read behind the request. */
   const serveAsPlain = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -116,8 +113,8 @@ export function createHttp1Server({
     server.emit('connection', socket)
   }
   server.on('connect', (_request, socket) => {
-    turns.handOver(socket)
     socket.on('error', () => socket.destroy())
+    turns.handOver(socket)
     report(socket, 'bad-request', 'CONNECT is not for this port')
     turns.afterAll(socket, () => end(socket, '405 Method Not Allowed'))
   })

@@ -14,7 +14,10 @@ export interface Turns {
   afterAll(socket: Duplex, act: () => void): void
   /** The connection's last request. */
   latest(socket: Duplex): ServerResponse | undefined
-  /** The connection is not read as HTTP any more. */
+  /**
+   * node's HTTP server has given the connection up, as it does at a CONNECT, and with it what the open answers need of it. Who
+   * sends more is not listened to, and who ends is gone.
+   */
   handOver(socket: Duplex): void
 }
 
@@ -26,6 +29,8 @@ export function isOpen(response: ServerResponse | undefined): response is Server
 /** `limit`: requests that wait, of all connections together. One read of a socket brings a few thousand at most. */
 export function createTurns(limit: number): Turns {
   const latest = new WeakMap<Duplex, ServerResponse>()
+  /** What came before each of those that wait. */
+  const previous = new WeakMap<ServerResponse, ServerResponse>()
   /** How many wait, of each connection of which any do. */
   const waiting = new Map<Duplex, number>()
   let total = 0
@@ -66,7 +71,9 @@ export function createTurns(limit: number): Turns {
         return true
       }
       enter(socket)
+      previous.set(response, before)
       before.once('close', () => {
+        previous.delete(response)
         const isHttp = waiting.has(socket)
         if (isHttp) leave(socket, 1)
         if (!socket.writable) return
@@ -83,6 +90,12 @@ export function createTurns(limit: number): Turns {
     latest: (socket) => latest.get(socket),
     handOver(socket) {
       forget.call(socket)
+      socket.on('drain', () => {
+        for (let open = latest.get(socket); isOpen(open); open = previous.get(open))
+          if (open.socket === socket && !open.writableEnded) open.emit('drain')
+      })
+      socket.once('end', () => socket.end())
+      socket.resume()
     },
   }
 }
