@@ -204,6 +204,36 @@ describe('responses without content', () => {
   })
 })
 
+describe('a response that only the end of its connection ends', () => {
+  const endless = `${line(200)}part`
+  const get = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n'
+
+  test('is whole when it ends in order', async () => {
+    const { backend } = await answering((socket) => void socket.end(endless))
+    expect((await ask(await portTo(backend))).body).toBe('part')
+    await expect.poll(() => world.accessLog).toMatchObject([{ status: 200, flags: '-' }])
+  })
+
+  test('is broken off when it is reset', async () => {
+    const { backend } = await answering((socket) => {
+      socket.write(endless)
+      setTimeout(() => socket.resetAndDestroy(), 50)
+    })
+    const port = await portTo(backend)
+    const answer = await raw(port, get)
+    expect(answer).toContain('part')
+    expect(answer).not.toContain('\r\n0\r\n')
+    await expect.poll(() => world.accessLog).toMatchObject([{ status: 200, reason: 'backend-reset' }])
+    const session = http2.connect(`http://127.0.0.1:${port}`)
+    open.push({ close: () => session.destroy() })
+    const stream = session.request({ ':path': '/' })
+    stream.on('error', () => {})
+    stream.resume()
+    await expect.poll(() => stream.closed).toBe(true)
+    expect(stream.rstCode).toBe(http2.constants.NGHTTP2_INTERNAL_ERROR)
+  })
+})
+
 test('bytes behind a response end its connection', async () => {
   const { backend, sockets } = await answering((socket) => {
     socket.write(ok)

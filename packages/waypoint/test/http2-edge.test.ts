@@ -148,6 +148,11 @@ describe('a malformed request (RFC 9113 §8.1.1) gets to no backend', () => {
 
   test.each<[string, readonly Field[], string]>([
     ['another Host than :authority', [...get, ['host', 'other']], '400'],
+    [
+      'an absolute path of another scheme',
+      [get[0]!, [':scheme', 'ftp'], [':path', 'http://h/a'], [':authority', 'h']],
+      '400',
+    ],
     ['a method that nobody knows', replaced(':method', 'FROB'), '501'],
     ['a method in lower case', replaced(':method', 'get'), '501'],
   ])('%s is answered', async (_what, fields, status) => {

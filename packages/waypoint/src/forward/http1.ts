@@ -19,6 +19,11 @@ const maxHeaderBytes = 65_536
 export class Http1Pool {
   readonly #pool: Pool
   #answered = 0
+  /**
+   * A connection is being told of its error. undici takes a reset for the end of a response that has no other (its
+   * onHttpSocketError), and nobody can tell what is missing of it (RFC 9112 §8).
+   */
+  isBreaking = false
   /** For the sweep of unused pools. */
   lastUsedMs = 0
   inFlight = 0
@@ -35,8 +40,17 @@ export class Http1Pool {
       maxHeaderSize: maxHeaderBytes,
       connect: (_options, callback) => {
         dial().then(
-          // undici's type asks for a net.Socket; it uses of it what a Duplex has.
-          (stream) => callback(null, stream as import('node:net').Socket),
+          (stream) => {
+            // Around undici's own listener, which is called in between.
+            stream.on('error', () => {
+              this.isBreaking = true
+            })
+            // undici's type asks for a net.Socket; it uses of it what a Duplex has.
+            callback(null, stream as import('node:net').Socket)
+            stream.on('error', () => {
+              this.isBreaking = false
+            })
+          },
           (cause: unknown) => callback(MeshError.from(cause, 'connect-failed', { at: 'upstream' }), null),
         )
       },
@@ -130,6 +144,11 @@ class Http1Exchange implements Exchange, Dispatcher.DispatchHandler {
     trailers: Record<string, string | string[] | undefined>,
   ): void {
     if (!this.#finish()) return
+    if (this.#pool.isBreaking) {
+      const error = new MeshError('backend-reset', cutOff, { at: 'upstream' })
+      this.#handler.onError({ kind: 'reset', error, reusedConnection: this.#reused })
+      return
+    }
     const list = listOf(trailers)
     this.#handler.onEnd(list.length > 0 ? list : null)
   }
@@ -160,6 +179,8 @@ function listOf(fields: Record<string, string | string[] | undefined>): HeaderLi
   return headers
 }
 
+const cutOff = 'the backend closed the connection before its response was complete'
+
 /** undici's words for a 101 or 100 that nobody asked for. */
 const unaskedFor = /^bad (?:upgrade|response)$/
 
@@ -180,10 +201,9 @@ function failureOf(error: Error & { readonly code?: string }, reusedConnection: 
     case 'UND_ERR_SOCKET':
     case 'ECONNRESET':
     case 'EPIPE': {
-      const message = 'the backend closed the connection before its response was complete'
       return {
         kind: 'reset',
-        error: new MeshError('backend-reset', message, { at: 'upstream', cause: error }),
+        error: new MeshError('backend-reset', cutOff, { at: 'upstream', cause: error }),
         reusedConnection,
       }
     }

@@ -31,8 +31,8 @@ export class Head implements RequestHead {
     let target = request.url ?? '/'
     let authority = this.isHttp2 ? ((request as Http2ServerRequest).authority ?? '') : ''
     if (authority === '') authority = this.header('host') ?? ''
-    if (target.charCodeAt(0) !== 0x2f) {
-      // Absolute form (RFC 9112 §3.2.2): its authority wins over Host.
+    if (!this.isHttp2 && target.charCodeAt(0) !== 0x2f) {
+      // Absolute form (RFC 9112 §3.2.2): its authority wins over Host. A :path never has it (RFC 9113 §8.3.1).
       const absolute = /^https?:\/\/([^/?#]*)(.*)$/i.exec(target)
       if (absolute !== null) {
         authority = absolute[1]!
