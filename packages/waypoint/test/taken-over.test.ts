@@ -102,3 +102,20 @@ test.each([
     await expect.poll(openAnswers, { timeout: 3_000 }).toBe(0)
   }
 })
+
+test('a client whose WebSocket is declined may not keep its side open', async () => {
+  const { backend } = await largeBackend()
+  const socket = net.connect({ port: await portTo(backend), host: '127.0.0.1', allowHalfOpen: true })
+  open.push({ close: () => socket.destroy() })
+  let failed = false
+  socket.on('error', () => {
+    failed = true
+  })
+  socket.resume()
+  socket.write(upgradeTo('websocket'))
+  await expect.poll(() => socket.readableEnded).toBe(true)
+  // Where the other side is closed for good, it resets who still sends.
+  const timer = setInterval(() => socket.write('x'), 100)
+  await expect.poll(() => failed, { timeout: 4_000 }).toBe(true)
+  clearInterval(timer)
+})

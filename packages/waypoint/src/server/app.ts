@@ -51,6 +51,9 @@ export interface App {
   close(): Promise<void>
 }
 
+/** So long a client may read the answer to an upgrade that was declined. */
+const lingerMs = 1_000
+
 const upgrades = new WeakMap<IncomingMessage, UpgradeRequest>()
 
 function connectionFor(request: IncomingRequest): Connection | undefined {
@@ -133,7 +136,12 @@ export async function createApp(options: AppOptions): Promise<App> {
     const response = new http.ServerResponse(request)
     response.assignSocket(socket as import('node:net').Socket)
     socket.on('error', () => socket.destroy())
-    response.once('finish', () => socket.end())
+    response.once('finish', () => {
+      socket.end()
+      // The backend declined. What the client still sends is thrown away, and it may not keep its side open for ever.
+      socket.resume()
+      setTimeout(() => socket.destroy(), lingerMs).unref()
+    })
     upgrades.set(request, { request, response, socket, head })
     onRequest(request, response)
   }
