@@ -3,14 +3,14 @@
 import { encode } from './encode/index.ts'
 import { Debouncer, freezeSnapshot, type Store } from './kube/index.ts'
 import type { Log } from './log.ts'
-import type { ResourceSet, Settings, Snapshot, Translation } from './model/index.ts'
+import type { Obstacle, ResourceSet, Settings, Snapshot, Translation } from './model/index.ts'
 import { RouteMemory, translate } from './translate/index.ts'
 
 export interface PipelineOptions {
   readonly store: Store
   /** Read at each run: the roots are known only after a while. */
   readonly settings: () => Settings
-  readonly blocked: () => ReadonlyMap<string, string>
+  readonly blocked: () => ReadonlyMap<string, Obstacle>
   readonly publish: (resources: ResourceSet) => void
   readonly onTranslation: (translation: Translation) => void
   readonly onOutcome?: (outcome: 'ok' | 'failed', milliseconds: number) => void

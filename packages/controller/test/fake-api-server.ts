@@ -45,7 +45,7 @@ export class FakeApiServer implements AsyncDisposable {
   #history: Change[] = []
   #oldest = 0
   #watchers = new Set<Watcher>()
-  #failures: { readonly match: RegExp; readonly status: number; times: number }[] = []
+  #failures: { readonly match: RegExp; readonly status: number; readonly message: string; times: number }[] = []
   #server = http.createServer((request, response) => void this.#handle(request, response))
 
   async listen(): Promise<string> {
@@ -121,8 +121,8 @@ export class FakeApiServer implements AsyncDisposable {
   }
 
   /** The next `times` requests whose "METHOD url" matches are answered with `status`. */
-  fail(match: RegExp, status: number, times: number): void {
-    this.#failures.push({ match, status, times })
+  fail(match: RegExp, status: number, times: number, message = 'injected failure'): void {
+    this.#failures.push({ match, status, times, message })
   }
 
   async #handle(request: http.IncomingMessage, response: http.ServerResponse): Promise<unknown> {
@@ -136,7 +136,7 @@ export class FakeApiServer implements AsyncDisposable {
     )
     if (failure !== undefined) {
       failure.times--
-      return status(response, failure.status, 'Injected', 'injected failure')
+      return status(response, failure.status, 'Injected', failure.message)
     }
     if (url.pathname === '/apis/authentication.k8s.io/v1/tokenreviews') return this.#review(body, response)
     const where = locate(url.pathname)

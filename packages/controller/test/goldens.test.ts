@@ -1,12 +1,12 @@
 // Golden translations: input objects, then "# --- expect ---", then what they become. The first
-// comment lines may say `# show: <sections>`, `# now: <RFC 3339>` and `# settings: <JSON>`. UPDATE=1 rewrites.
+// comment lines may say `# show: <sections>`, `# now: <RFC 3339>`, `# settings: <JSON>` and `# blocked: <JSON>`. UPDATE=1 rewrites.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encode } from '../src/encode/index.ts'
 import type { KubeObject } from '../src/kinds/index.ts'
-import { defaultSettings, type Settings, type Snapshot } from '../src/model/index.ts'
+import { defaultSettings, type Obstacle, type Settings, type Snapshot } from '../src/model/index.ts'
 import { RouteMemory, translate } from '../src/translate/index.ts'
 import { render, type Section } from './render.ts'
 import { classes, objectsOf, snapshotOf } from './snapshot.ts'
@@ -28,12 +28,13 @@ function read(name: string): Golden {
   const text = readFileSync(join(folder, name), 'utf8')
   const [input = '', expected = ''] = text.split('# --- expect ---\n')
   const header = (key: string) => new RegExp(`^# ${key}: (.*)$`, 'm').exec(input)?.[1]
+  const blocked = Object.entries(JSON.parse(header('blocked') ?? '{}') as Record<string, Obstacle>)
   const now = Date.parse(header('now') ?? '2030-01-01T00:00:00Z')
   return {
     input,
     expected,
     shown: (header('show') ?? 'statuses').split(/,\s*/) as Section[],
-    snapshot: snapshotOf([...classes, ...objectsOf(input)], now),
+    snapshot: { ...snapshotOf([...classes, ...objectsOf(input)], now), blocked: new Map(blocked) },
     settings: { ...defaultSettings, ...(JSON.parse(header('settings') ?? '{}') as Partial<Settings>) },
   }
 }

@@ -35,9 +35,7 @@ export function render(translation: Translation, shown: readonly Section[]): str
 function renderSection({ mesh, infra, statuses, events, recheckAtUnixMs }: Translation, section: Section): unknown {
   switch (section) {
     case 'statuses':
-      return Object.fromEntries(
-        statuses.filter(({ kind }) => kind !== 'GatewayClass').map((status) => [nameOf(status), renderStatus(status)]),
-      )
+      return Object.fromEntries(statuses.filter(isTelling).map((status) => [nameOf(status), renderStatus(status)]))
     case 'events':
       return events.map(
         ({ object, reason, message }) => `${object.kind} ${object.namespace}/${object.name} ${reason}: ${message}`,
@@ -102,6 +100,11 @@ function json<Desc extends DescMessage>(schema: Desc, messages: ReadonlyMap<stri
 function withoutRepetition(value: unknown): unknown {
   const { name: _name, uid: _uid, source: _source, precedence: _precedence, ...rest } = value as Record<string, unknown>
   return rest
+}
+
+/** The classes that an installation brings are the same in every case. */
+function isTelling({ kind, conditions }: StatusOf): boolean {
+  return kind !== 'GatewayClass' || conditions?.some(({ status }) => status === 'False') === true
 }
 
 function nameOf({ kind, namespace, name }: StatusOf): string {

@@ -111,11 +111,11 @@ describe('the deployer', () => {
   })
 
   test('tells what the API server does not accept', async () => {
-    api.fail(/PATCH .*deployments/, 422, 1)
+    const words = (between: string) =>
+      `failed to create typed patch object (shop/wp; apps/v1, Kind=Deployment): errors:${between}.spec.a: field not declared in schema${between}.spec.b: field not declared in schema`
+    api.fail(/PATCH .*deployments/, 500, 1, words('\n  '))
     await deployer.reconcile([deployment, service(80)], signal)
-    expect([...deployer.blocked]).toEqual([
-      ['Deployment/shop/wp', expect.stringMatching(/^the API server does not accept Deployment\/shop\/wp: .*422/)],
-    ])
+    expect([...deployer.blocked]).toEqual([['Deployment/shop/wp', { kind: 'refused', message: words(' ') }]])
     await deployer.reconcile([deployment, service(80)], signal)
     expect(deployer.blocked.size).toBe(0)
   })
@@ -196,7 +196,10 @@ describe('the deployer', () => {
     deployer = new Deployer({ client, store, log })
     await deployer.reconcile([deployment], signal)
     expect([...deployer.blocked.keys()]).toEqual(['Deployment/shop/wp'])
-    expect(deployer.blocked.get('Deployment/shop/wp')).toMatch(/was not made by this controller/)
+    expect(deployer.blocked.get('Deployment/shop/wp')).toEqual({
+      kind: 'foreign',
+      message: expect.stringContaining('was not made by this controller'),
+    })
   })
 
   test('one object that fails does not stop the others', async () => {

@@ -2,12 +2,19 @@
 // more. It marks what it makes, and never touches an object without its mark: such a name is blocked, and the blocked
 // names are told to the next translation. Only ever called on the leader.
 import { stableHash } from '@wishbone/core/result'
-import { isStatus, type KubeClient, type KubeObject, type ResourceKind, resourcePath } from '@wishbone/runtime/kube'
+import {
+  isStatus,
+  type KubeClient,
+  type KubeError,
+  type KubeObject,
+  type ResourceKind,
+  resourcePath,
+} from '@wishbone/runtime/kube'
 import { inParallel } from '@wishbone/runtime/lifecycle'
 import { kindOf, type WatchedName, watchedNameOf } from '../kube/resources.ts'
 import type { Store } from '../kube/store.ts'
 import { type Log, messageOf } from '../log.ts'
-import type { Desired } from '../model/index.ts'
+import type { Desired, Obstacle } from '../model/index.ts'
 import { fieldManager, type WriteResult } from '../status/index.ts'
 import { managedByLabel } from '../translate/index.ts'
 import { contains } from './contains.ts'
@@ -51,7 +58,7 @@ const lagMs = 5_000
 export class Deployer {
   readonly #options: DeployerOptions
   readonly #applied = new Map<string, Applied>()
-  #blocked = new Map<string, string>()
+  #blocked = new Map<string, Obstacle>()
   #complaints = new Map<string, string>()
   readonly #left = new Set<string>()
 
@@ -59,8 +66,8 @@ export class Deployer {
     this.#options = options
   }
 
-  /** Objects that stand in the way: "<kind>/<namespace>/<name>" to a sentence for a status. */
-  get blocked(): ReadonlyMap<string, string> {
+  /** What stands in the way, by "<kind>/<namespace>/<name>". */
+  get blocked(): ReadonlyMap<string, Obstacle> {
     return this.#blocked
   }
 
@@ -71,7 +78,7 @@ export class Deployer {
 
   async reconcile(infra: readonly Desired[], signal: AbortSignal): Promise<WriteResult> {
     const result = { written: 0, failed: 0 }
-    const blocked = new Map<string, string>()
+    const blocked = new Map<string, Obstacle>()
     const wanted = new Set<string>()
     const steps = new Map<number, Apply[]>()
     const doomed: KubeObject[] = []
@@ -110,7 +117,11 @@ export class Deployer {
   }
 
   /** True if something was written. */
-  async #apply({ object, unlessForeign }: Apply, blocked: Map<string, string>, signal: AbortSignal): Promise<boolean> {
+  async #apply(
+    { object, unlessForeign }: Apply,
+    blocked: Map<string, Obstacle>,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     // Its pods would run as somebody else; the account comes first, so that this is known.
     if (signal.aborted || blocked.has(accountKeyOf(object))) return false
     const { client, store, log } = this.#options
@@ -141,7 +152,7 @@ export class Deployer {
       if (unlessForeign === true) return this.#leave(live)
       const sentence = `${object.kind} ${namespace}/${name} exists, was not made by this controller and is left alone; delete or rename it, or rename the Gateway`
       if (!this.#blocked.has(key)) log.warn('an object of this name is in the way', { object: key, hint: sentence })
-      blocked.set(key, sentence)
+      blocked.set(key, { kind: 'foreign', message: sentence })
       return false
     }
     if (live?.metadata.deletionTimestamp !== undefined) return false
@@ -183,12 +194,12 @@ export class Deployer {
     return true
   }
 
-  /** `refused`: gets a sentence for a status if the API does not accept the object. */
+  /** `blocked`: gets the API's words if it does not accept the object. */
   async #guard(
     key: string,
     result: { written: number; failed: number },
     act: () => Promise<boolean>,
-    refused?: Map<string, string>,
+    blocked?: Map<string, Obstacle>,
   ): Promise<void> {
     try {
       if (await act()) result.written++
@@ -196,7 +207,7 @@ export class Deployer {
     } catch (cause) {
       result.failed++
       const reason = messageOf(cause)
-      if (isRefusal(cause)) refused?.set(key, `the API server does not accept ${key}: ${reason}`)
+      if (isRefusal(cause)) blocked?.set(key, { kind: 'refused', message: wordsOf(cause) })
       if (this.#complaints.get(key) === reason) return
       this.#complaints.set(key, reason)
       this.#options.log.warn('cannot write an object; it is tried again', { object: key, reason })
@@ -204,8 +215,13 @@ export class Deployer {
   }
 }
 
+/** The API server's own, on one line: it gives each fault of a patch a line of its own. */
+function wordsOf({ detail, message }: KubeError): string {
+  return (detail || message).replace(/\s+/g, ' ').trim()
+}
+
 /** Not an outage: the same object would be refused again. */
-function isRefusal(cause: unknown): boolean {
+function isRefusal(cause: unknown): cause is KubeError {
   if ([400, 403, 422].some((status) => isStatus(cause, status))) return true
   // What server-side apply answers for a field that the kind does not have.
   return isStatus(cause, 500) && cause.message.includes('typed patch object')

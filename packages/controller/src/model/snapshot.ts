@@ -54,10 +54,17 @@ export interface Snapshot {
   readonly deployments: readonly Deployment[]
   readonly horizontalPodAutoscalers: readonly KubeObject[]
   readonly podDisruptionBudgets: readonly KubeObject[]
-  /** Names that stand in the way of wanted infrastructure: `<kind>/<namespace>/<name>` to a sentence for a status. */
-  readonly blocked?: ReadonlyMap<string, string>
+  /** What stands in the way of wanted infrastructure, by `<kind>/<namespace>/<name>`. */
+  readonly blocked?: ReadonlyMap<string, Obstacle>
   /** The clock, for time limits such as an automatic waypoint's; milliseconds since the epoch. */
   readonly nowUnixMs: number
+}
+
+export interface Obstacle {
+  /** foreign: somebody else's object has the name; refused: the API server does not accept the object. */
+  readonly kind: 'foreign' | 'refused'
+  /** A sentence for a status; the API server's own words where that refused. */
+  readonly message: string
 }
 
 /** A snapshot without any object, to build others from. */

@@ -5,7 +5,8 @@ import type { l7 } from '@wishbone/proto'
 import type { Gateway, KubeObject } from '../../kinds/index.ts'
 import { no, type Verdict, yes } from '../conditions.ts'
 import { gatewayLabel, infraName } from '../infra/names.ts'
-import { infraKinds, infrastructureOf } from '../infra/objects.ts'
+import { infrastructureOf } from '../infra/objects.ts'
+import { obstaclesOf } from '../infra/obstacles.ts'
 import { type Overlay, overlayKeys, parametersOf } from '../infra/parameters.ts'
 import { labels } from '../names.ts'
 import { hasReadyPod } from '../waypoints/catalog.ts'
@@ -74,11 +75,13 @@ function translateGateway(
   const listenerSets = translateListenerSets(world, object, kind)
   const every = everyListener({ listeners, listenerSets })
   const conflict = nameConflict(world, object, kind, owners)
-  const parameters = parametersOf(world, object)
-  const overlays = parameters.kind === 'valid' ? parameters.overlays : []
-  const { objects, problem } = infrastructureOf(object, kind, every, world.settings, overlays)
-  const wrong = parameters.kind === 'invalid' ? parameters.message : problem
-  const accepted = wrong === undefined ? acceptedVerdict(object, listeners, overlays) : no('InvalidParameters', wrong)
+  const { overlays, faults } = parametersOf(world, object)
+  const made = infrastructureOf(object, kind, every, world.settings, overlays)
+  const wrong = [...faults, ...made.faults]
+  const accepted =
+    wrong.length === 0
+      ? acceptedVerdict(object, listeners, overlays)
+      : no('InvalidParameters', [...wrong, ...ignoredParameters(overlays)].join('; '))
   const addresses = conflict === undefined ? addressesOf(world, object, kind) : []
   const backendRef = object.spec.tls?.backend?.clientCertificateRef
   const found = backendRef && resolveCertificate(world, object, backendRef)
@@ -95,8 +98,8 @@ function translateGateway(
     listeners,
     listenerSets,
     accepted,
-    programmed: conflict ?? programmedVerdict(world, object, kind, accepted, every, addresses),
-    infrastructure: wrong === undefined ? objects : [],
+    programmed: conflict ?? programmedVerdict(world, object, kind, { accepted, listeners: every, addresses, overlays }),
+    infrastructure: wrong.length === 0 ? made.objects : [],
     ...(conflict ? { conflict } : {}),
     ...(resolvedRefs ? { resolvedRefs } : {}),
     ...(isInsecure(object) ? { insecureFrontend: yes('ConfigurationChanged', insecureMessage) } : {}),
@@ -149,17 +152,16 @@ function acceptedVerdict(
   const strange = (spec.addresses ?? []).find(({ type }) => type !== undefined && type !== 'IPAddress')
   if (strange) return no('UnsupportedAddress', `addresses of type ${strange.type} are not supported; use IPAddress`)
   const bad = listeners.filter(({ accepted }) => accepted.status === 'False')
-  if (bad.length === 0) return yes('Accepted', ignoredParameters(overlays))
+  if (bad.length === 0) return yes('Accepted', ignoredParameters(overlays).join('; '))
   const message = bad.map((listener) => `listener ${listener.spec.name}: ${listener.accepted.message}`).join('; ')
   return bad.length === listeners.length ? no('ListenersNotValid', message) : yes('ListenersNotValid', message)
 }
 
 /** Said, but no reason to refuse: Istio ignores such keys too. */
-function ignoredParameters(overlays: readonly Overlay[]): string {
+function ignoredParameters(overlays: readonly Overlay[]): readonly string[] {
   return overlays
     .filter(({ unknown }) => unknown.length > 0)
     .map(({ source, unknown }) => `${source}: ${unknown.join(', ')} ignored; known keys are ${overlayKeys.join(', ')}`)
-    .join('; ')
 }
 
 function addressesOf(world: World, gateway: Gateway, kind: ClassKind): readonly GatewayAddress[] {
@@ -180,21 +182,24 @@ function addressesOf(world: World, gateway: Gateway, kind: ClassKind): readonly 
   ]
 }
 
+interface ProgrammedFacts {
+  readonly accepted: Verdict
+  readonly listeners: readonly TranslatedListener[]
+  readonly addresses: readonly GatewayAddress[]
+  readonly overlays: readonly Overlay[]
+}
+
 function programmedVerdict(
   world: World,
   gateway: Gateway,
   kind: ClassKind,
-  accepted: Verdict,
-  listeners: readonly TranslatedListener[],
-  addresses: readonly GatewayAddress[],
+  { accepted, listeners, addresses, overlays }: ProgrammedFacts,
 ): Verdict {
   if (accepted.status === 'False') return no('Invalid', `the Gateway is not accepted: ${accepted.message}`)
   if (!listeners.some(({ usable }) => usable)) return no('Invalid', 'no listener can serve; see their conditions')
   const name = `${gateway.metadata.namespace}/${infraName(gateway, kind)}`
-  for (const [, made] of infraKinds) {
-    const inTheWay = world.snapshot.blocked?.get(`${made}/${name}`)
-    if (inTheWay !== undefined) return no('Invalid', inTheWay)
-  }
+  const obstacles = obstaclesOf(world, name, overlays)
+  if (obstacles.length > 0) return no('Invalid', obstacles.join('; '))
   const asked = (gateway.spec.addresses ?? []).flatMap(({ value }) => (value ? [value] : []))
   const missing = asked.filter((value) => !addresses.some((address) => address.value === value))
   if (missing.length > 0) {

@@ -3,6 +3,7 @@
 import type { Gateway, GatewayClass, ListenerSet } from '../../kinds/index.ts'
 import type { ListenerStatus, StatusOf } from '../../model/index.ts'
 import { condition, generationOf, no, type Verdict, yes } from '../conditions.ts'
+import { classFaults } from '../infra/parameters.ts'
 import type { TranslatedRoute } from '../routes/routes.ts'
 import type { ClassKind, World } from '../world.ts'
 import { gatewayFeatures, meshFeatures } from './features.ts'
@@ -52,10 +53,9 @@ export function brokenGatewayStatus(object: Gateway, message: string): StatusOf 
   return { ...referenceTo(object), conditions }
 }
 
-export function gatewayClassStatus(object: GatewayClass, kind: ClassKind): StatusOf {
-  const accepted = object.spec.parametersRef
-    ? no('InvalidParameters', 'spec.parametersRef is not supported; remove it')
-    : yes('Accepted')
+function gatewayClassStatus(world: World, object: GatewayClass, kind: ClassKind): StatusOf {
+  const faults = classFaults(world, object)
+  const accepted = faults.length === 0 ? yes('Accepted') : no('InvalidParameters', faults.join('; '))
   const features = kind === 'gateway' ? gatewayFeatures : meshFeatures
   return {
     ...referenceTo(object),
@@ -71,7 +71,7 @@ export function gatewayClassStatus(object: GatewayClass, kind: ClassKind): Statu
 export function gatewayClassStatuses(world: World): readonly StatusOf[] {
   return world.snapshot.gatewayClasses.flatMap((object) => {
     const kind = world.classes.get(object.metadata.name)
-    return kind ? [gatewayClassStatus(object, kind)] : []
+    return kind ? [gatewayClassStatus(world, object, kind)] : []
   })
 }
 

@@ -24,6 +24,9 @@ const kinds: Readonly<Record<OverlayKey, readonly [apiVersion: string, kind: str
 /** API version and kind of everything that may be made for a Gateway. */
 export const infraKinds = Object.values(kinds)
 
+/** The keys of parameters, with the kind of object that each is for. */
+export const kindsOfKeys = Object.entries(kinds).map(([key, [, kind]]) => [key as OverlayKey, kind] as const)
+
 /** What identifies an object, or its pods, to the mesh: parameters that changed it would take the proxy its name. */
 const fixed = [
   'apiVersion',
@@ -43,8 +46,8 @@ const fixed = [
 export interface Infrastructure {
   /** ServiceAccount, Service, Deployment, and others if parameters ask for them. */
   readonly objects: readonly Made[]
-  /** What the parameters change that they may not; then nothing of this is to be applied. */
-  readonly problem?: string
+  /** What the parameters change that they may not, a sentence each; if there is any, nothing of this is to be applied. */
+  readonly faults: readonly string[]
 }
 
 export function infrastructureOf(
@@ -67,6 +70,7 @@ export function infrastructureOf(
     podDisruptionBudget: made('podDisruptionBudget', metadata({}), { selector: { matchLabels: facts.selector } }),
   }
   const objects: Made[] = []
+  const faults: string[] = []
   for (const key of Object.keys(bases) as OverlayKey[]) {
     const base = bases[key]
     const wanted = overlays.filter(({ texts }) => texts[key])
@@ -77,14 +81,15 @@ export function infrastructureOf(
     }
     let merged: Readonly<Record<string, unknown>> = base
     for (const { source, texts } of wanted) {
-      merged = strategicMerge(merged, texts[key]!)
-      const path = fixed.find((one) => JSON.stringify(at(base, one)) !== JSON.stringify(at(merged, one)))
-      if (path === undefined) continue
-      return { objects: [], problem: `${source}: ${key} can not change ${path.replace('/', '.')}; remove it there` }
+      const next = strategicMerge(merged, texts[key]!)
+      const paths = fixed.filter((one) => JSON.stringify(at(base, one)) !== JSON.stringify(at(next, one)))
+      if (paths.length === 0) merged = next
+      for (const path of paths)
+        faults.push(`${source}, key ${key}: ${path.replace('/', '.')} can not be changed; remove it`)
     }
     objects.push((key === 'deployment' ? withDrain(merged) : merged) as Made)
   }
-  return { objects }
+  return { objects, faults }
 }
 
 function factsOf(gateway: Gateway, kind: ClassKind): ProxyFacts {
