@@ -1,9 +1,9 @@
 // What is wrong with objects that have no status of ours, and with policies that enforce something else than they say:
 // events for `kubectl describe` and `kubectl events`.
-import type { KubeObject } from '../kinds/index.ts'
+import type { AuthorizationPolicy, KubeObject } from '../kinds/index.ts'
 import type { EventOf } from '../model/index.ts'
 import { labels } from './names.ts'
-import type { Policies } from './policies/policies.ts'
+import type { Enforcement } from './policies/enforcement.ts'
 import { hasTargetRefs } from './policies/targets.ts'
 import { type Bindings, usability } from './waypoints/binding.ts'
 import type { Waypoint } from './waypoints/catalog.ts'
@@ -14,7 +14,7 @@ export interface EventInput {
   readonly waypoints: ReadonlyMap<string, Waypoint>
   readonly workloads: ReadonlyMap<string, MeshWorkload>
   readonly bindings: Bindings
-  readonly policies: Policies
+  readonly enforcement: ReadonlyMap<AuthorizationPolicy, Enforcement>
 }
 
 /** Not worth an event: it passes by itself, and is in the Gateway's status. */
@@ -39,9 +39,10 @@ export function eventsOf(world: World, input: EventInput): readonly EventOf[] {
   const warn = (object: KubeObject, reason: string, message: string): void => {
     events.push({ object: referenceTo(object), reason, message })
   }
-  for (const [policy, { status, reason, message }] of input.policies.verdicts) {
+  for (const [policy, { verdict, bypassed }] of input.enforcement) {
     // ADR 4, departure 5: at a ztunnel an ALLOW rule with such fields matches nothing, a DENY rule more than it says.
-    if (status === 'False' && !hasTargetRefs(policy)) warn(policy, reason, message)
+    if (verdict.status === 'False' && !hasTargetRefs(policy)) warn(policy, verdict.reason, verdict.message)
+    if (bypassed && bypassed.reason !== 'WaitingForWaypoint') warn(policy, bypassed.reason, bypassed.message)
   }
   for (const namespace of world.snapshot.namespaces) {
     const { name } = namespace.metadata

@@ -7,8 +7,8 @@ import { brokenGatewayStatus, gatewayClassStatuses, gatewayStatus, listenerSetSt
 import { conditionTypes, meshController } from './names.ts'
 import type { BackendTlsPolicies } from './policies/backend-tls.ts'
 import { backendTlsStatus } from './policies/backend-tls-status.ts'
-import type { Policies } from './policies/policies.ts'
-import { hasTargetRefs, type PolicyTarget } from './policies/targets.ts'
+import type { Enforcement } from './policies/enforcement.ts'
+import { hasTargetRefs } from './policies/targets.ts'
 import type { RouteObject, TranslatedRoute } from './routes/routes.ts'
 import { routeStatus, statusOf } from './routes/status.ts'
 import type { MeshService } from './services/services.ts'
@@ -20,7 +20,7 @@ export interface StatusInput {
   readonly routes: readonly TranslatedRoute[]
   readonly services: ReadonlyMap<string, MeshService>
   readonly bindings: Bindings
-  readonly policies: Policies
+  readonly enforcement: ReadonlyMap<AuthorizationPolicy, Enforcement>
   readonly backendTls: BackendTlsPolicies
 }
 
@@ -36,11 +36,7 @@ export function statusesOf(world: World, input: StatusInput): readonly StatusOf[
   }
   for (const policy of input.backendTls.policies)
     statuses.push(backendTlsStatus(policy, input.gateways, input.routes, input.services))
-  const targets = new Map(input.policies.targeted.map((targeted) => [targeted.policy, targeted.targets]))
-  for (const [policy, verdict] of input.policies.verdicts) {
-    const missing = verdict.status === 'True' ? unenforced(targets.get(policy) ?? [], input) : undefined
-    statuses.push(policyStatus(policy, missing ?? verdict))
-  }
+  for (const [policy, { verdict }] of input.enforcement) statuses.push(policyStatus(policy, verdict))
   for (const object of world.snapshot.requestAuthentications) {
     const verdict = no('UnsupportedValue', unsupportedRequestAuthentication)
     statuses.push({ ...referenceTo(object), conditions: [condition(object, conditionTypes.waypointAccepted, verdict)] })
@@ -71,22 +67,6 @@ const unsupportedRequestAuthentication =
 function policyStatus(policy: AuthorizationPolicy, verdict: Verdict): StatusOf {
   const type = hasTargetRefs(policy) ? conditionTypes.waypointAccepted : conditionTypes.ztunnelAccepted
   return { ...referenceTo(policy), conditions: [condition(policy, type, verdict)] }
-}
-
-/** What a policy with targetRefs waits for; until then nothing enforces it there, and its author must know. */
-function unenforced(targets: readonly PolicyTarget[], { bindings, gateways }: StatusInput): Verdict | undefined {
-  for (const target of targets) {
-    if (target.kind === 'gateway' && !gateways.has(target.key)) {
-      return no('TargetNotFound', `Gateway ${target.key} is none of this mesh; nothing enforces the policy there`)
-    }
-    if (target.kind !== 'service') continue
-    const binding = bindings.services.get(target.key)
-    if (binding?.kind === 'refused' || (binding?.kind === 'bound' && binding.pointed)) continue
-    const why = binding?.verdict?.message ?? 'it has no waypoint; label it istio.io/use-waypoint'
-    const reason = binding?.verdict?.reason ?? 'WaypointMissing'
-    return no(reason, `nothing enforces the policy for Service ${target.key}: ${why}`)
-  }
-  return undefined
 }
 
 /** Undefined: nothing to say, and nothing said before. */

@@ -9,6 +9,7 @@ import { infraOf } from './infra/infra.ts'
 import { enforcedOn, finishServices, finishWorkloads } from './mesh.ts'
 import { waypointClass } from './names.ts'
 import { translateBackendTlsPolicies } from './policies/backend-tls.ts'
+import { enforcementOf } from './policies/enforcement.ts'
 import { onlyThroughWaypoint } from './policies/only-waypoint.ts'
 import { type TargetedPolicy, translatePolicies, ztunnelView } from './policies/policies.ts'
 import { RouteMemory } from './routes/memory.ts'
@@ -71,6 +72,7 @@ export function translate(snapshot: Snapshot, settings: Settings, memory = new R
     ),
     scopes: scopesOf(reach, listeners, waypointAuthorizations, enforcedOn(policies, workloads, own)),
   }
+  const enforcement = enforcementOf({ policies, bindings, gateways, waypoints })
   const ending = new Set(
     automatic.desired.flatMap((desired) =>
       desired.kind === 'delete' ? [`${desired.ref.namespace}/${desired.ref.name}`] : [],
@@ -79,8 +81,8 @@ export function translate(snapshot: Snapshot, settings: Settings, memory = new R
   return {
     mesh,
     infra: [...wantedClasses(world), ...infraOf(world, gateways, ending), ...automatic.desired],
-    statuses: statusesOf(world, { gateways, routes, services, bindings, policies, backendTls }),
-    events: eventsOf(world, { waypoints, workloads, bindings, policies }),
+    statuses: statusesOf(world, { gateways, routes, services, bindings, enforcement, backendTls }),
+    events: eventsOf(world, { waypoints, workloads, bindings, enforcement }),
     ...(automatic.recheckAtUnixMs === undefined ? {} : { recheckAtUnixMs: automatic.recheckAtUnixMs }),
   }
 }

@@ -122,7 +122,7 @@ function bindTo(waypoint: Waypoint | undefined, wanted: Wanted, from: string, ki
     return { kind: 'none', verdict: no('UnsupportedTrafficType', `waypoint ${where} does not handle ${kind}; ${hint}`) }
   }
   if (!waypoint.ready) {
-    const verdict = no('WaypointIsNotReady', `waypoint ${where} has no ready pod; ${fate}`)
+    const verdict = no('WaypointIsNotReady', `waypoint ${where} has no ready pod; see its Deployment; ${fate}`)
     return { kind: 'bound', waypoint, pointed: !wanted.failOpen, verdict }
   }
   return { kind: 'bound', waypoint, pointed: true, verdict: yes('WaypointAccepted', `bound to waypoint ${where}`) }
@@ -165,7 +165,10 @@ function automatic(
   }
   const verdict = waypoint.ready
     ? yes('WaypointAccepted', `bound to the automatic waypoint ${where}`)
-    : no('WaypointIsNotReady', `the automatic waypoint ${where} has no ready pod; traffic is refused until then`)
+    : no(
+        'WaypointIsNotReady',
+        `the automatic waypoint ${where} has no ready pod; see its Deployment; traffic is refused until then`,
+      )
   return { kind: 'bound', waypoint, pointed: true, verdict }
 }
 
