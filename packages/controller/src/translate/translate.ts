@@ -37,11 +37,11 @@ export function translate(snapshot: Snapshot, settings: Settings, memory = new R
   const gateways = translateGateways(world)
   const waypoints = findWaypoints(world, servedKeys(gateways))
   const named = namedServices(world, services)
-  const automatic = automaticWaypoints(world, services, named)
   const policies = translatePolicies(world, workloads)
   const isGuarded = (service: string, waypoint: string) =>
     isTargeted(policies.targeted, service, waypoint, waypointClass)
   const bindings = bind(world, waypoints, services, workloads, { named, isGuarded })
+  const automatic = automaticWaypoints(world, services, named, bindings)
   const backendTls = translateBackendTlsPolicies(world)
   const routes = translateRoutes(world, { gateways, services }, backendTls, memory.under(snapshot, settings))
   const listeners = buildListeners({ services, workloads, gateways, bindings, routes, policies: policies.targeted })

@@ -1,11 +1,12 @@
 // The life of automatic waypoints: made for the first route, marked when first ready, marked when
-// nothing needs them any more, deleted after a while. All state is in the Gateway's annotations.
+// nothing needs them any more, deleted after a while. All state is in the Gateway's annotations. The while is long, for a
+// route that is replaced comes back soon, and a new waypoint takes seconds in which traffic is not what it was.
 import type { Gateway } from '../../kinds/index.ts'
 import type { Desired } from '../../model/index.ts'
 import { annotations, automaticGatewayName, gatewayApiVersion, labels, waypointClass } from '../names.ts'
 import type { MeshService } from '../services/services.ts'
 import { compareText, isEnrolled, isTerminating, type World } from '../world.ts'
-import { wantedWaypoint } from './binding.ts'
+import { type Bindings, wantedWaypoint } from './binding.ts'
 import { hasReadyPod, isAutomatic } from './catalog.ts'
 
 export interface AutomaticWaypoints {
@@ -14,10 +15,14 @@ export interface AutomaticWaypoints {
   readonly recheckAtUnixMs?: number
 }
 
+/** How long one stays whose Services go through another: long enough for a label that is taken back at once. */
+const replacedLingerMs = 60_000
+
 export function automaticWaypoints(
   world: World,
   services: ReadonlyMap<string, MeshService>,
   named: ReadonlySet<string>,
+  bindings: Bindings,
 ): AutomaticWaypoints {
   const present = new Map<string, Gateway>()
   const taken = new Set<string>()
@@ -39,7 +44,12 @@ export function automaticWaypoints(
       continue
     }
     const unusedSince = gateway?.metadata.annotations?.[annotations.unusedSince] ?? time(world.snapshot.nowUnixMs)
-    const endUnixMs = (Date.parse(unusedSince) || 0) + world.settings.automaticWaypointLingerMs
+    const { automaticWaypointLingerMs } = world.settings
+    const lingerMs = (() => {
+      if (!isReplaced(namespace, services, named, bindings)) return automaticWaypointLingerMs
+      return readySince === undefined ? 0 : Math.min(replacedLingerMs, automaticWaypointLingerMs)
+    })()
+    const endUnixMs = (Date.parse(unusedSince) || 0) + lingerMs
     if (endUnixMs <= world.snapshot.nowUnixMs) {
       const ref = { apiVersion: gatewayApiVersion, kind: 'Gateway', namespace, name: automaticGatewayName }
       desired.push({ kind: 'delete', ref })
@@ -65,6 +75,23 @@ function namespacesInNeed(
     if (wantedWaypoint(world, service.object, service.namespace) === undefined) needed.add(service.namespace)
   }
   return needed
+}
+
+/** Whether the namespace's Services that are named all go through other waypoints now, and there is one. */
+function isReplaced(
+  namespace: string,
+  services: ReadonlyMap<string, MeshService>,
+  named: ReadonlySet<string>,
+  bindings: Bindings,
+): boolean {
+  const own = [...named].filter((key) => services.get(key)?.namespace === namespace)
+  return (
+    own.length > 0 &&
+    own.every((key) => {
+      const binding = bindings.services.get(key)
+      return binding?.kind === 'bound' && binding.pointed && binding.waypoint.ready && !binding.waypoint.automatic
+    })
+  )
 }
 
 function firstReady(world: World, gateway: Gateway | undefined): string | undefined {
