@@ -1,6 +1,6 @@
 // The program `uninstall`, which runs before the mesh's own objects are deleted (the chart's pre-delete hook). Its marker is
-// there already: the node agents have seen it and take every pod out. This waits for them, then stops the controller and
-// deletes what that made in other namespaces. A node that does not answer is named and left behind, not waited for forever.
+// there already: the node agents have seen it and take every pod out. This waits for them, then stops the controller, has
+// users' Gateways say so and deletes what that made in other namespaces. A node that does not answer is named and left behind, not waited for forever.
 import {
   isStatus,
   KubeClient,
@@ -15,6 +15,8 @@ import { integer, readCommonSettings, readSettings } from '@wishbone/runtime/set
 import { managedByLabel, managedByValue } from './deploy/index.ts'
 import { kindOf } from './kube/index.ts'
 import type { Log } from './log.ts'
+import { gatewayApiVersion } from './translate/names.ts'
+import { ofOurClasses, ourClasses, writeLastStatuses } from './uninstall-statuses.ts'
 
 const variables = {
   /** How long to wait for the nodes. */
@@ -77,6 +79,7 @@ export async function uninstall({
   // Otherwise it would make again what is deleted below.
   await remove(client, deployment, 'Foreground')
   while (performance.now() < deadline + 60_000 && (await exists(client, deployment))) await delay(pollMs)
+  await takeLeave(client, log)
   for (const [apiVersion, name] of made) {
     const kind = kindOrThrow(apiVersion, name)
     for (const { metadata } of await list(client, kind, `${managedByLabel}=${managedByValue}`)) {
@@ -86,6 +89,19 @@ export async function uninstall({
     }
   }
   return nodes
+}
+
+/** What the controller made itself is about to be deleted, and needs no status. */
+async function takeLeave(client: KubeClient, log: Log): Promise<void> {
+  const [classKind, gatewayKind] = [
+    kindOrThrow(gatewayApiVersion, 'GatewayClass'),
+    kindOrThrow(gatewayApiVersion, 'Gateway'),
+  ]
+  const isUsers = ({ metadata }: KubeObject): boolean => metadata.labels?.[managedByLabel] !== managedByValue
+  const classes = await list(client, classKind)
+  const gateways = await list(client, gatewayKind)
+  await writeLastStatuses(client, gatewayKind, ofOurClasses(gateways, classes).filter(isUsers), log)
+  await writeLastStatuses(client, classKind, ourClasses(classes).filter(isUsers), log)
 }
 
 async function enrolled(client: KubeClient): Promise<readonly Pod[]> {
