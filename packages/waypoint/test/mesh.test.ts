@@ -482,3 +482,30 @@ test('keep-alive: many requests on one tunnel', async () => {
   expect(connects.length).toBeLessThanOrEqual(1)
   agent.destroy()
 })
+
+test.each<[string, (stream: Duplex) => void]>([
+  ['ends its side of', (stream) => void stream.end()],
+  ['cancels', (stream) => void stream.destroy()],
+  ['resets', (stream) => void stream.destroy(new Error('gone'))],
+])('whoever %s a tunnel from which nothing is read is missed', async (_way, leave) => {
+  const taken: net.Socket[] = []
+  const hanging = await tcpBackend((socket) => {
+    taken.push(socket.resume())
+    socket.on('end', () => socket.end())
+  })
+  putAddresses([], hanging.port)
+  const request = 'GET / HTTP/1.1\r\nHost: echo\r\n\r\n'
+  const upgrade = request.replace('Host', 'Connection: Upgrade\r\nUpgrade: websocket\r\nHost')
+  const streams: Duplex[] = []
+  for (const bytes of [request.repeat(3), upgrade, `${upgrade}frames`]) {
+    const stream = await tunnel(`${serviceIp}:80`)
+    stream.resume().write(bytes)
+    streams.push(stream)
+  }
+  await expect.poll(() => taken).toHaveLength(streams.length)
+  for (const stream of streams) leave(stream)
+  await expect.poll(() => taken.every(({ destroyed }) => destroyed), { timeout: 3_000 }).toBe(true)
+  await expect.poll(() => accessLog.map(({ reason }) => reason)).toEqual(streams.map(() => 'client-closed'))
+  await expect.poll(() => waypoint.active).toBe(0)
+  hanging.close()
+})

@@ -47,6 +47,11 @@ export class TunnelDuplex extends Duplex {
     tunnel.attach(sink)
   }
 
+  /** The peer sends no more, whatever is still to be read before that. */
+  get peerHasEnded(): boolean {
+    return this.#stream.remoteEnded
+  }
+
   // What http servers call on sockets. A tunnel has no delay to switch off, and its session keeps itself alive.
 
   setNoDelay(): this {

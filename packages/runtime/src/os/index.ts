@@ -56,6 +56,7 @@ export {
   type ListenOptions,
   listenIn,
   originalDestination,
+  peerHasClosed,
   type SocketOptions,
   socketFd,
   socketIn,

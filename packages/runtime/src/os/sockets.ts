@@ -170,6 +170,21 @@ export function socketFd(socket: net.Socket | net.Server): number | undefined {
   return fd === undefined || fd < 0 ? undefined : fd
 }
 
+const tcpState = Buffer.alloc(1)
+const TCP_INFO = 11
+/** TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING: what a connection comes to once the peer's FIN or reset is there. */
+const peerClosedStates: ReadonlySet<number> = new Set([6, 7, 8, 9, 11])
+
+/**
+ * Whether the peer has closed its side of a TCP connection or reset it, whatever is still to be read before that: the first
+ * field of tcp(7)'s TCP_INFO, as the kernel has it now, without reading. A FIN behind more than the receive buffer takes has not
+ * come yet. False for what is no TCP connection, or is closed here.
+ */
+export function peerHasClosed(socket: net.Socket): boolean {
+  const fd = socketFd(socket)
+  return fd !== undefined && readOption(fd, SOL_TCP, TCP_INFO, tcpState) && peerClosedStates.has(tcpState[0]!)
+}
+
 /** Gives an accepted connection the keepalive and no-delay that dialled ones have; a socket already closed is left alone. */
 export function tuneSocket(socket: net.Socket): void {
   const fd = socketFd(socket)

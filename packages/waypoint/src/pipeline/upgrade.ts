@@ -22,6 +22,8 @@ export interface UpgradeRequest {
   readonly socket: Duplex
   /** Bytes that the client sent after its request already. */
   readonly head: Buffer
+  /** The backend has switched: the socket is this request's no more. */
+  readonly onSwitched: () => void
 }
 
 /** What an upgrade needs of its request's run. */
@@ -51,11 +53,12 @@ export async function runUpgrade(
   const [stream, target] = await connect(run, backend)
   const request = { method: context.head.method, ...to, body: null, acceptsTrailers: false, expectsContinue: false }
   const answer = await requestUpgrade(stream, request, signal)
-  run.clearDeadline()
   if (answer.kind === 'response') return passOn(run, answer)
+  run.clearDeadline()
   const headers = [...answer.headers]
   withoutIdleLength(101, headers)
   run.onHead(101, headers)
+  upgrade.onSwitched()
   upgrade.response.detachSocket(upgrade.socket as import('node:net').Socket)
   upgrade.socket.write(switchingHead(headers), 'latin1')
   if (upgrade.head.length > 0) answer.stream.write(upgrade.head)

@@ -18,6 +18,7 @@ import { contextOf } from './context-of.ts'
 import { createHttp2Server, rememberStream } from './http-servers.ts'
 import { createHttp1Server } from './http1-server.ts'
 import type { CountRefusal, Limits } from './limits.ts'
+import { UnreadWatch } from './unread.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -142,14 +143,18 @@ export async function createApp(options: AppOptions): Promise<App> {
       socket.resume()
       setTimeout(() => socket.destroy(), lingerMs).unref()
     })
-    upgrades.set(request, { request, response, socket, head })
+    upgrades.set(request, { request, response, socket, head, onSwitched: () => unread.release(socket) })
     onRequest(request, response)
   }
+  const unread = new UnreadWatch()
   const http1 = createHttp1Server({ onRequest, onUpgrade, log, limits, refused })
   const h2 = createHttp2Server({ onRequest: onRequest as never, log, limits, refused })
   return {
     fastify: app,
-    serveHttp1: (stream) => void http1.server.emit('connection', stream),
+    serveHttp1(stream) {
+      unread.add(stream)
+      http1.server.emit('connection', stream)
+    },
     serveHttp2(stream) {
       rememberStream(stream)
       h2.server.emit('connection', stream)
@@ -166,6 +171,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       h2.drain()
     },
     async close() {
+      unread.close()
       http1.close()
       h2.close()
       await app.close()

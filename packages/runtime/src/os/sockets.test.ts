@@ -1,0 +1,40 @@
+// Sockets of this namespace; what needs others is in sockets.root.test.ts.
+import { once } from 'node:events'
+import net, { type AddressInfo } from 'node:net'
+import { expect, test } from 'vitest'
+import { peerHasClosed } from './index.ts'
+
+async function pair(): Promise<[client: net.Socket, server: net.Socket]> {
+  const listening = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }).listen(0, '127.0.0.1')
+  await once(listening, 'listening')
+  const { port } = listening.address() as AddressInfo
+  const client = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {})
+  const [server] = (await once(listening, 'connection')) as [net.Socket]
+  listening.close()
+  return [client, server.on('error', () => {})]
+}
+
+test.each<[string, (client: net.Socket) => void]>([
+  ['closes', (client) => void client.destroy()],
+  ['closes its side', (client) => void client.end()],
+  ['resets', (client) => void client.resetAndDestroy()],
+])('a peer that %s behind bytes that nobody reads', async (_way, leave) => {
+  const [client, server] = await pair()
+  client.write('unread')
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  expect(peerHasClosed(server)).toBe(false)
+  leave(client)
+  await expect.poll(() => peerHasClosed(server)).toBe(true)
+  server.destroy()
+  expect(peerHasClosed(server)).toBe(false)
+})
+
+test('a socket that has ended its own side has a peer that may go on', async () => {
+  const [client, server] = await pair()
+  server.end()
+  await once(client.resume(), 'end')
+  expect(peerHasClosed(server)).toBe(false)
+  client.end()
+  await expect.poll(() => peerHasClosed(server)).toBe(true)
+  server.destroy()
+})
