@@ -1,29 +1,11 @@
 // The part of Kubernetes' own kinds that the mesh reads, typed by hand. Objects are as the API
 // server sends them: anything not listed here may be present too.
 
-export interface OwnerReference {
-  readonly apiVersion: string
-  readonly kind: string
-  readonly name: string
-  readonly uid: string
-  readonly controller?: boolean
-  readonly blockOwnerDeletion?: boolean
-}
+import type { ObjectMeta } from '@wishbone/runtime/kube'
 
-export interface ObjectMeta {
-  readonly name: string
-  readonly namespace?: string
-  readonly uid?: string
-  readonly generation?: number
-  readonly resourceVersion?: string
-  readonly creationTimestamp?: string
-  readonly deletionTimestamp?: string
-  readonly labels?: Readonly<Record<string, string>>
-  readonly annotations?: Readonly<Record<string, string>>
-  readonly ownerReferences?: readonly OwnerReference[]
-}
+export type { ObjectMeta }
 
-/** Any object of the API, as far as all have in common. */
+/** Any object of the API, as far as all have in common: unlike the client's, it hides what its kind does not name. */
 export interface KubeObject {
   readonly apiVersion: string
   readonly kind: string

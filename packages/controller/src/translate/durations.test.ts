@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { durationOf, parseDurationMs } from './durations.ts'
+import { durationOf, parseGatewayDurationMs } from './durations.ts'
 
 test.each([
   ['0s', 0],
@@ -12,7 +12,7 @@ test.each([
   ['-1s', undefined],
   ['100000s', undefined],
 ])('%s', (text, expected) => {
-  expect(parseDurationMs(text)).toBe(expected)
+  expect(parseGatewayDurationMs(text)).toBe(expected)
 })
 
 test('a wrong one names its field', () => {

@@ -5,16 +5,26 @@ import { text } from 'node:stream/consumers'
 import { type Connection, urlOf } from './connection.ts'
 import { kubeError } from './error.ts'
 
+export interface OwnerReference {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly name: string
+  readonly uid: string
+  readonly controller?: boolean
+  readonly blockOwnerDeletion?: boolean
+}
+
 export interface ObjectMeta {
   readonly name: string
   readonly namespace?: string
   readonly uid?: string
   readonly resourceVersion?: string
   readonly generation?: number
+  readonly creationTimestamp?: string
+  readonly deletionTimestamp?: string
   readonly labels?: Readonly<Record<string, string>>
   readonly annotations?: Readonly<Record<string, string>>
-  readonly deletionTimestamp?: string
-  readonly creationTimestamp?: string
+  readonly ownerReferences?: readonly OwnerReference[]
 }
 
 /** Any object of the API; what lies below metadata is its kind's business. */

@@ -3,6 +3,7 @@ export {
   KubeClient,
   type KubeObject,
   type ObjectMeta,
+  type OwnerReference,
   type PatchType,
   type RequestOptions,
   type WatchEvent,

@@ -61,7 +61,7 @@ export function oneOf<const T extends string>(name: string, words: readonly T[],
 const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** Parses Go-style durations ("1h30m", "500ms", "10s") into milliseconds; undefined if it is none. */
-export function parseDurationMs(value: string): number | undefined {
+function parseDurationMs(value: string): number | undefined {
   if (!/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(value)) return undefined
   let total = 0
   for (const [, amount, unit] of value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)) {

@@ -1,16 +1,8 @@
 // Kubernetes objects as plain data, and small helpers that every part of the machine uses. No behaviour of a kind lives here.
 import { randomBytes } from 'node:crypto'
+import type { ObjectMeta as CommonMeta, OwnerReference } from '@wishbone/runtime/kube'
 
 export type JsonMap = { [field: string]: unknown }
-
-export interface OwnerReference {
-  readonly apiVersion: string
-  readonly kind: string
-  readonly name: string
-  readonly uid: string
-  readonly controller?: boolean
-  readonly blockOwnerDeletion?: boolean
-}
 
 export interface ManagedFieldsEntry {
   readonly manager: string
@@ -22,20 +14,11 @@ export interface ManagedFieldsEntry {
   readonly subresource?: string
 }
 
-export interface ObjectMeta {
-  readonly name: string
-  readonly namespace?: string
+/** With what only the server itself looks at. */
+export interface ObjectMeta extends CommonMeta {
   readonly generateName?: string
-  readonly uid?: string
-  readonly resourceVersion?: string
-  readonly generation?: number
-  readonly creationTimestamp?: string
-  readonly deletionTimestamp?: string
   readonly deletionGracePeriodSeconds?: number
-  readonly labels?: Readonly<Record<string, string>>
-  readonly annotations?: Readonly<Record<string, string>>
   readonly finalizers?: readonly string[]
-  readonly ownerReferences?: readonly OwnerReference[]
   readonly managedFields?: readonly ManagedFieldsEntry[]
 }
 
