@@ -103,6 +103,38 @@ test.each([
   }
 })
 
+const done = get.replace('/', '/done')
+
+test.each([
+  ['a WebSocket', get + upgradeTo('websocket')],
+  ['a CONNECT', get + connectRequest],
+  ['another request and a CONNECT', get + get + connectRequest],
+  ['a CONNECT, and an earlier answer,', done + get + connectRequest],
+])('a client that leaves with %s behind an answer that stands still leaves nothing open', async (_what, bytes) => {
+  let openAnswers = 0
+  const backend = await httpBackend((request, response) => {
+    if (request.url === '/done') return void response.end('<done>')
+    openAnswers++
+    response.once('close', () => openAnswers--)
+    response.write('part')
+  })
+  const port = await portTo(backend)
+  const ways: readonly ((socket: net.Socket) => void)[] = [
+    (socket) => socket.resetAndDestroy(),
+    (socket) => void socket.destroy(),
+    (socket) => void socket.end(),
+  ]
+  for (const leave of ways) {
+    const { socket, received } = connect(port)
+    socket.write(bytes)
+    // All of it was taken: no write will fail.
+    await expect.poll(received).toContain('part')
+    leave(socket)
+    await expect.poll(() => openAnswers, { timeout: 3_000 }).toBe(0)
+    await expect.poll(() => world.waypoint.gateway.connections).toBe(0)
+  }
+})
+
 test('a client whose WebSocket is declined may not keep its side open', async () => {
   const { backend } = await largeBackend()
   const socket = net.connect({ port: await portTo(backend), host: '127.0.0.1', allowHalfOpen: true })

@@ -15,8 +15,8 @@ export interface Turns {
   /** The connection's last request. */
   latest(socket: Duplex): ServerResponse | undefined
   /**
-   * node's HTTP server has given the connection up, as it does at a CONNECT, and with it what the open answers need of it. Who
-   * sends more is not listened to, and who ends is gone.
+   * node's HTTP server has given the connection up, as it does at a CONNECT, and with it what the open answers need of it. Nothing
+   * more is read.
    */
   handOver(socket: Duplex): void
 }
@@ -94,8 +94,6 @@ export function createTurns(limit: number): Turns {
         for (let open = latest.get(socket); isOpen(open); open = previous.get(open))
           if (open.socket === socket && !open.writableEnded) open.emit('drain')
       })
-      socket.once('end', () => socket.end())
-      socket.resume()
     },
   }
 }
