@@ -1,6 +1,5 @@
 // The Huffman code of HPACK (RFC 7541 §5.2, Appendix B). The code is canonical: lengths and symbol order give all of it.
-import { errorCodes } from '../constants.ts'
-import { H2Error } from '../error.ts'
+import { compressionError } from './reader.ts'
 
 /** Bits of the code of each byte; the 257th is the end of string. */
 const lengths: readonly number[] = [
@@ -29,8 +28,20 @@ function buildCodes(): { code: number; length: number }[] {
   return codes
 }
 
+/** The node of strings that hold the end-of-string symbol, which none may. */
+const dead = 0x1ff
+
 /** A binary tree: node n has its children at 2n and 2n+1; positive is a node, negative is ~symbol. */
 const tree: Int16Array = buildTree()
+
+/**
+ * What four more bits do at each inner node of the tree: the next node in the low 9 bits, and above them 1 + the symbol that
+ * they complete, or 0. No code is shorter than five bits, so there is at most one.
+ */
+const steps: Int32Array = buildSteps()
+
+/** 1 for nodes at which a string may end: behind a symbol, or behind less than a byte of ones (RFC 7541 §5.2). */
+const endings: Uint8Array = buildEndings()
 
 function buildTree(): Int16Array {
   const nodes = new Int16Array(2 * endOfString + 2)
@@ -47,34 +58,60 @@ function buildTree(): Int16Array {
   return nodes
 }
 
-/** Decodes a Huffman-coded string into Latin-1 text. Throws H2Error on the end-of-string symbol and on wrong padding. */
-export function decodeHuffman(bytes: Uint8Array): string {
-  // No code is shorter than five bits.
-  const out = new Uint8Array(Math.floor((bytes.length * 8) / 5))
+function buildSteps(): Int32Array {
+  const result = new Int32Array((dead + 1) * 16).fill(dead)
+  for (let start = 0; start < endOfString; start++)
+    for (let bits = 0; bits < 16; bits++) result[start * 16 + bits] = step(start, bits)
+  return result
+}
+
+function step(start: number, bits: number): number {
+  let node = start
+  let symbol = 0
+  for (let bit = 3; bit >= 0; bit--) {
+    const next = tree[node * 2 + ((bits >>> bit) & 1)]!
+    if (~next === endOfString) return dead
+    if (next < 0) symbol = ~next + 1
+    node = Math.max(next, 0)
+  }
+  return (symbol << 9) | node
+}
+
+function buildEndings(): Uint8Array {
+  const result = new Uint8Array(dead + 1)
+  for (let bits = 0, node = 0; bits < 8; bits++, node = tree[node * 2 + 1]!) result[node] = 1
+  return result
+}
+
+/**
+ * Decodes the Huffman-coded string in `bytes` from `start` to `end` into `out`, which has room for huffmanBound of its length.
+ * Answers how many bytes it has. Throws H2Error on the end-of-string symbol and on wrong padding.
+ */
+export function readHuffman(bytes: Uint8Array, start: number, end: number, out: Uint8Array): number {
   let used = 0
   let node = 0
-  let depth = 0
-  let ones = true
-  for (let i = 0; i < bytes.length; i++) {
+  for (let i = start; i < end; i++) {
     const byte = bytes[i]!
-    for (let bit = 7; bit >= 0; bit--) {
-      const one = (byte >>> bit) & 1
-      const next = tree[node * 2 + one]!
-      depth++
-      if (one === 0) ones = false
-      if (next >= 0) node = next
-      else {
-        if (~next === endOfString) throw compressionError('a string with the end-of-string symbol inside')
-        out[used++] = ~next
-        node = 0
-        depth = 0
-        ones = true
-      }
-    }
+    const high = steps[node * 16 + (byte >>> 4)]!
+    if (high > dead) out[used++] = (high >>> 9) - 1
+    const low = steps[(high & dead) * 16 + (byte & 15)]!
+    if (low > dead) out[used++] = (low >>> 9) - 1
+    node = low & dead
   }
-  // What is left must be the beginning of the end of string, all ones, and shorter than a byte.
-  if (depth > 7 || !ones) throw compressionError('a string that ends in wrong padding')
-  return latin1(out.subarray(0, used))
+  if (endings[node] === 1) return used
+  if (node === dead) throw compressionError('a string with the end-of-string symbol inside')
+  throw compressionError('a string that ends in wrong padding')
+}
+
+/** Decodes a Huffman-coded string into Latin-1 text. Throws H2Error on the end-of-string symbol and on wrong padding. */
+export function decodeHuffman(bytes: Uint8Array): string {
+  const out = new Uint8Array(huffmanBound(bytes.length))
+  return latin1(out.subarray(0, readHuffman(bytes, 0, bytes.length, out)))
+}
+
+/** Bytes that a Huffman-coded string of `length` bytes can have: no code is shorter than five bits. */
+export function huffmanBound(length: number): number {
+  return Math.floor((length * 8) / 5)
 }
 
 /** Encodes Latin-1 text; for tests and for long values. */
@@ -102,8 +139,4 @@ export function encodeHuffman(text: string): Uint8Array {
 
 export function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
-}
-
-function compressionError(message: string): H2Error {
-  return new H2Error(errorCodes.compressionError, message)
 }

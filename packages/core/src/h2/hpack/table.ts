@@ -1,4 +1,5 @@
 // The static and the dynamic table of HPACK (RFC 7541 §2.3, Appendix A).
+import { compressionError } from './reader.ts'
 
 /** Name (lower case) and value, both Latin-1. */
 export type HeaderField = readonly [name: string, value: string]
@@ -23,51 +24,52 @@ export const staticTable: readonly HeaderField[] = text.split('\n').flatMap((lin
   return fields
 })
 
-/** The dynamic table: newest entry first, bounded by size and not by count. */
-export class DynamicTable {
+/** The dynamic table: newest entry first, bounded by size and not by count. What an entry is its user says. */
+export class DynamicTable<Entry> {
   /** Oldest first, from #start on, so that adding is cheap. */
-  #entries: HeaderField[] = []
+  #entries: Entry[] = []
   #start = 0
   #size = 0
   #maxSize: number
+  readonly #sizeOf: (entry: Entry) => number
 
-  constructor(maxSize: number) {
+  constructor(maxSize: number, sizeOf: (entry: Entry) => number) {
     this.#maxSize = maxSize
-  }
-
-  get length(): number {
-    return this.#entries.length - this.#start
+    this.#sizeOf = sizeOf
   }
 
   get size(): number {
     return this.#size
   }
 
-  get maxSize(): number {
-    return this.#maxSize
+  /** The entry of an index, which counts the static table first (RFC 7541 §2.3.3). Throws H2Error when there is none. */
+  entry(index: number, fixed: readonly Entry[]): Entry {
+    if (index === 0) throw compressionError('an index of 0')
+    const entry = index <= fixed.length ? fixed[index - 1] : this.#entries[this.#entries.length + fixed.length - index]
+    if (entry === undefined || index - fixed.length > this.#entries.length - this.#start)
+      throw compressionError(`an index of ${index}, which no entry has`)
+    return entry
   }
 
-  /** The entry at `index`, 0 being the newest. */
-  get(index: number): HeaderField | undefined {
-    return index >= this.length ? undefined : this.#entries[this.#entries.length - 1 - index]
-  }
-
-  add(field: HeaderField): void {
-    const cost = sizeOf(field)
+  add(entry: Entry): void {
+    const cost = this.#sizeOf(entry)
     this.#evict(this.#maxSize - cost)
     // An entry larger than the table empties it; that is no error (RFC 7541 §4.4).
     if (cost > this.#maxSize) return
-    this.#entries.push(field)
+    this.#entries.push(entry)
     this.#size += cost
   }
 
-  resize(maxSize: number): void {
+  /** A table size update; `limit` is what was allowed. Throws H2Error above it. */
+  update(maxSize: number, limit: number): void {
+    if (maxSize > limit) throw compressionError(`a table size of ${maxSize} is larger than allowed`)
     this.#maxSize = maxSize
     this.#evict(maxSize)
   }
 
   #evict(room: number): void {
-    while (this.#size > room && this.#start < this.#entries.length) this.#size -= sizeOf(this.#entries[this.#start++]!)
+    while (this.#size > room && this.#start < this.#entries.length)
+      this.#size -= this.#sizeOf(this.#entries[this.#start++]!)
     if (this.#start > 64 && this.#start * 2 > this.#entries.length) {
       this.#entries = this.#entries.slice(this.#start)
       this.#start = 0
