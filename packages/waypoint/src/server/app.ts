@@ -15,7 +15,7 @@ import type { PipelineServices } from '../pipeline/services.ts'
 import type { UpgradeRequest } from '../pipeline/upgrade.ts'
 import { type Connection, connectionOf } from './connection.ts'
 import { contextOf } from './context-of.ts'
-import { createHttp2Server, rememberStream } from './http-servers.ts'
+import { createHttp2Server } from './http-servers.ts'
 import { createHttp1Server } from './http1-server.ts'
 import type { CountRefusal, Limits } from './limits.ts'
 import { UnreadWatch } from './unread.ts'
@@ -155,10 +155,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       unread.add(stream)
       http1.server.emit('connection', stream)
     },
-    serveHttp2(stream) {
-      rememberStream(stream)
-      h2.server.emit('connection', stream)
-    },
+    serveHttp2: (stream) => h2.serve(stream),
     get active() {
       return active
     },

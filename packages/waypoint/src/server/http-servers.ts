@@ -3,8 +3,10 @@
 import http from 'node:http'
 import http2 from 'node:http2'
 import type { Duplex } from 'node:stream'
+import type { FieldFault } from '@wishbone/core/h2'
 import type { Logger } from '@wishbone/runtime/log'
 import { bindConnection, clientOf, connectionOf } from './connection.ts'
+import { FieldWatch, watched } from './field-watch.ts'
 import type { CountRefusal, Limits } from './limits.ts'
 import { SessionWatch } from './session-watch.ts'
 
@@ -26,11 +28,22 @@ export interface ProtocolOptions {
 /** What HTTP/1 can say here: its parser refuses any other (RFC 9110 §15.6.2). */
 const methods: ReadonlySet<string> = new Set(http.METHODS)
 
+export interface Http2Edge extends ProtocolServer<http2.Http2Server> {
+  /** Serves a connection of which `bindConnection` was called. */
+  serve(stream: Duplex): void
+}
+
+/** What belongs to one session. */
+interface Client {
+  readonly stream: Duplex
+  readonly fields: FieldWatch
+  readonly streams: Map<number, http2.ServerHttp2Stream>
+  session: http2.ServerHttp2Session | undefined
+}
+
 /**
  * What RFC 9113 calls malformed nghttp2 answers with RST_STREAM and shows to nobody; a hundred of those cost the connection. A
- * field with characters that none may have (§8.2.1) is the exception: node's OnInvalidHeader has it left out and the request go
- * on, without a setting, an event or a count that tells. A Duplex in between that reads the header blocks a second time costs at
- * least an eighth more CPU per small request and a third more per byte of an upload, so there is none: docs/edge.md.
+ * field with characters that none may have (§8.2.1) is the exception, of which FieldWatch tells: its request is answered 400.
  */
 export function createHttp2Server({
   onRequest,
@@ -39,7 +52,7 @@ export function createHttp2Server({
   refused,
 }: ProtocolOptions & {
   readonly onRequest: (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void
-}): ProtocolServer<http2.Http2Server> {
+}): Http2Edge {
   const sessions = new Set<http2.ServerHttp2Session>()
   const watch = new SessionWatch({
     limits,
@@ -51,6 +64,7 @@ export function createHttp2Server({
       })
     },
   })
+  const clients = new WeakMap<http2.Http2Session, Client>()
   const told = new WeakSet<http2.ServerHttp2Session>()
   let leaving = false
   const server = http2.createServer({
@@ -68,28 +82,44 @@ export function createHttp2Server({
       enablePush: false,
     },
   })
-  const onKnownMethod: typeof onRequest = (request, response) => {
-    if (methods.has(request.method)) return onRequest(request, response)
+  const refuse = (
+    request: http2.Http2ServerRequest,
+    response: http2.Http2ServerResponse,
+    status: number,
+    reason: string,
+  ) => {
     refused('bad-request')
-    log.info('a request is refused', {
-      reason: `the method ${request.method} is not known`,
-      client: clientOf(request.stream.session),
-    })
+    log.info('a request is refused', { reason, client: clientOf(request.stream.session) })
     request.resume()
-    response.writeHead(501).end()
+    response.writeHead(status).end()
   }
-  server.on('request', onKnownMethod)
-  server.on('checkContinue', onKnownMethod)
+  const onAnyRequest: typeof onRequest = (request, response) => {
+    const { stream } = request
+    const fault = stream.session === undefined ? undefined : clients.get(stream.session)?.fields.faultOf(stream.id ?? 0)
+    if (fault !== undefined) refuse(request, response, 400, describeFault(fault, 'header'))
+    else if (!methods.has(request.method)) refuse(request, response, 501, `the method ${request.method} is not known`)
+    else onRequest(request, response)
+  }
+  server.on('request', onAnyRequest)
+  server.on('checkContinue', onAnyRequest)
+  /** The one that `serve` is making a session for. */
+  let next: Client | undefined
   server.on('session', (session) => {
+    const client = next!
+    const { stream, streams } = client
+    client.session = session
+    clients.set(session, client)
     sessions.add(session)
     session.setLocalWindowSize(4 << 20)
-    const stream = streamOf(session)
     const connection = connectionOf(stream)
     if (connection !== undefined) bindConnection(session as unknown as Duplex, connection)
     watch.add(session, stream)
     session.once('close', () => sessions.delete(session))
     // Sockets are half-open so that clients may end their requests first; a session without requests has nothing to wait for.
-    stream?.once('end', () => session.close())
+    stream.once('end', () => session.close())
+    function onStreamClosed(this: http2.ServerHttp2Stream) {
+      streams.delete(this.id!)
+    }
     session.on('error', (error: Error & { code?: string }) => {
       if (error.code !== 'ECONNRESET') refused('http2-error')
       log.info('a connection is closed: HTTP/2 error', {
@@ -100,6 +130,8 @@ export function createHttp2Server({
     })
     session.on('stream', (opened) => {
       opened.on('error', () => {})
+      opened.on('close', onStreamClosed)
+      streams.set(opened.id!, opened)
       // A GOAWAY without a limit, and only while a request is open: without one the session would read no more.
       if (!leaving || told.has(session)) return
       told.add(session)
@@ -107,8 +139,38 @@ export function createHttp2Server({
     })
   })
   server.on('sessionError', () => {})
+  const clientOn = (stream: Duplex): Client => {
+    const streams: Client['streams'] = new Map()
+    const refuseClient = (reason: string) => {
+      refused('bad-request')
+      log.info('a connection is closed: bad request', { reason, client: clientOf(stream) })
+    }
+    const fields = new FieldWatch({
+      onTrailers(streamId, fault) {
+        const opened = streams.get(streamId)
+        if (opened === undefined) return
+        refused('bad-request')
+        log.info('a request is reset', { reason: describeFault(fault, 'trailing'), client: clientOf(stream) })
+        opened.close(http2.constants.NGHTTP2_PROTOCOL_ERROR)
+      },
+      // node finds most of it too, and says more to the client: it has the first word.
+      onBroken: (reason) =>
+        setImmediate(() => {
+          const { session } = client
+          if (session === undefined || session.destroyed) return
+          refuseClient(reason)
+          session.destroy(null as never, http2.constants.NGHTTP2_PROTOCOL_ERROR)
+        }),
+    })
+    const client: Client = { stream, fields, streams, session: undefined }
+    return client
+  }
   return {
     server,
+    serve(stream) {
+      next = clientOn(stream)
+      server.emit('connection', watched(stream, next.fields.push))
+    },
     leave: () => {
       leaving = true
     },
@@ -122,16 +184,8 @@ export function createHttp2Server({
   }
 }
 
-// A session shows only a proxy of its stream; through it the stream's own properties can be read, this one too.
-const ownStream = Symbol('stream')
-
-/** To be called before a stream is handed to an HTTP/2 server. */
-export function rememberStream(stream: Duplex): void {
-  ;(stream as { [ownStream]?: Duplex })[ownStream] = stream
-}
-
-function streamOf(session: http2.ServerHttp2Session): Duplex | undefined {
-  const socket = session.socket as unknown as { [ownStream]?: Duplex; readonly stream?: { [ownStream]?: Duplex } }
-  // What is no net.Socket is wrapped once more.
-  return socket[ownStream] ?? socket.stream?.[ownStream]
+function describeFault(fault: FieldFault | 'unknown', kind: 'header' | 'trailing'): string {
+  return fault === 'unknown'
+    ? 'what came before it on the connection is malformed'
+    : `the ${fault} of a ${kind} field has a character that none may have (RFC 9113 section 8.2.1)`
 }
