@@ -207,24 +207,38 @@ describe('responses without content', () => {
 describe('a response that only the end of its connection ends', () => {
   const endless = `${line(200)}part`
   const get = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n'
+  const post = 'POST / HTTP/1.1\r\nHost: h\r\n'
+  const requests: readonly (readonly [what: string, bytes: string])[] = [
+    ['a request', get],
+    ['a request that asks first', `${post}Expect: 100-continue\r\nContent-Length: 1\r\n\r\n`],
+    ['a request with trailers', `${post}Trailer: X-End\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-End: 1\r\n\r\n`],
+    ['a WebSocket', get.replace('Host', 'Connection: Upgrade\r\nUpgrade: websocket\r\nHost')],
+  ]
 
-  test('is whole when it ends in order', async () => {
+  test.each(requests)('to %s is whole when it ends in order', async (_what, bytes) => {
     const { backend } = await answering((socket) => void socket.end(endless))
-    expect((await ask(await portTo(backend))).body).toBe('part')
+    const answer = await raw(await portTo(backend), bytes.replace('Host', 'Connection: close\r\nHost'))
+    expect(answer).toContain('part\r\n0\r\n')
     await expect.poll(() => world.accessLog).toMatchObject([{ status: 200, flags: '-' }])
   })
 
-  test('is broken off when it is reset', async () => {
+  test.each(requests)('to %s is broken off when it is reset', async (_what, bytes) => {
     const { backend } = await answering((socket) => {
       socket.write(endless)
       setTimeout(() => socket.resetAndDestroy(), 50)
     })
-    const port = await portTo(backend)
-    const answer = await raw(port, get)
+    const answer = await raw(await portTo(backend), bytes)
     expect(answer).toContain('part')
     expect(answer).not.toContain('\r\n0\r\n')
     await expect.poll(() => world.accessLog).toMatchObject([{ status: 200, reason: 'backend-reset' }])
-    const session = http2.connect(`http://127.0.0.1:${port}`)
+  })
+
+  test('is broken off over HTTP/2 too', async () => {
+    const { backend } = await answering((socket) => {
+      socket.write(endless)
+      setTimeout(() => socket.resetAndDestroy(), 50)
+    })
+    const session = http2.connect(`http://127.0.0.1:${await portTo(backend)}`)
     open.push({ close: () => session.destroy() })
     const stream = session.request({ ':path': '/' })
     stream.on('error', () => {})

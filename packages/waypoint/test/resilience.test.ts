@@ -4,7 +4,7 @@ import http2 from 'node:http2'
 import net from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { backend, seconds, startWorld, to, type World } from './harness.ts'
-import { ask, type Backend, closedPort, echo, httpBackend, tcpBackend } from './servers.ts'
+import { ask, type Backend, closedPort, echo, httpBackend, raw, tcpBackend } from './servers.ts'
 
 let world: World | undefined
 const open: Backend[] = []
@@ -120,6 +120,27 @@ test('HTTPRouteTimeoutRequest and BackendRequest: 504, and 0 is no limit', async
   expect((await ask(world.port, { path: '/backend/1000' })).status).toBe(504)
   expect((await ask(world.port, { path: '/request/10' })).status).toBe(200)
   expect((await ask(world.port, { path: '/off/200' })).status).toBe(200)
+})
+
+test('a WebSocket that is not answered in time gets 504, and one that is declined without end is broken off', async () => {
+  const taken: net.Socket[] = []
+  const app = await tcpBackend((socket) => {
+    taken.push(socket.resume())
+    if (taken.length === 2) socket.write('HTTP/1.1 200 OK\r\n\r\npart')
+    socket.on('end', () => socket.end())
+  })
+  open.push(app)
+  world = await startWorld({ app: [app.port] }, [{ backends: [to('app')], timeouts: { request: seconds(200) } }])
+  const upgrade = 'GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
+  expect(await raw(world.port, upgrade)).toMatch(/^HTTP\/1.1 504 /)
+  expect(await raw(world.port, upgrade)).toMatch(/^HTTP\/1.1 200 .*part\r\n$/s)
+  await expect.poll(() => taken.every(({ destroyed }) => destroyed)).toBe(true)
+  await expect
+    .poll(() => world!.accessLog)
+    .toMatchObject([
+      { status: 504, reason: 'request-timeout' },
+      { status: 200, reason: 'request-timeout' },
+    ])
 })
 
 test('HTTPRouteRetryWithRequestTimeout: the whole time counts over all tries', async () => {

@@ -16,7 +16,7 @@ export type UpgradeAnswer =
       readonly body: http.IncomingMessage
     }
 
-/** Sends the request on `stream` and takes the first answer. Rejects with a MeshError. */
+/** Sends the request on `stream` and takes the first answer. Rejects with a MeshError, that of `signal` once it is aborted. */
 export function requestUpgrade(stream: Duplex, request: UpstreamRequest, signal: AbortSignal): Promise<UpgradeAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<UpgradeAnswer>()
   const outgoing = http.request({
@@ -42,17 +42,22 @@ export function requestUpgrade(stream: Duplex, request: UpstreamRequest, signal:
     const broken = interim.broken(statusCode, rawHeaders)
     if (broken !== undefined) breakOff(broken)
   })
+  let body: http.IncomingMessage | undefined
   outgoing.once('response', (response) => {
     const status = response.statusCode ?? 0
     const broken = brokenStatus(status) ?? brokenCoding(response.headers['transfer-encoding'])
     if (broken !== undefined) return breakOff(broken)
+    body = response
     resolve({ kind: 'response', status, headers: responseHeaders(response.rawHeaders), body: response })
   })
   outgoing.on('error', (cause) => {
     stream.destroy()
-    reject(
-      new MeshError('backend-reset', 'the backend closed the connection before it answered', { at: 'upstream', cause }),
-    )
+    const error = signal.aborted
+      ? MeshError.from(signal.reason)
+      : new MeshError('backend-reset', 'the backend closed the connection in the middle', { at: 'upstream', cause })
+    // node takes a reset for the end of a response that has no other, and nobody can tell what is missing (RFC 9112 §8).
+    body?.destroy(error)
+    reject(error)
   })
   outgoing.end()
   return promise
