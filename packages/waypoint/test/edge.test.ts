@@ -79,11 +79,23 @@ describe('HTTP/1.1', () => {
     await served()
   })
 
-  test('a body that stops, and one that goes on slowly', async () => {
-    const { socket, closed } = connect()
-    socket.write('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc')
+  test.each([
+    ['that is short', 'Content-Length: 10\r\n\r\nabc'],
+    ['that is long', 'Content-Length: 100000\r\n\r\nabc'],
+    ['of chunks', 'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n'],
+  ])('a body %s stops', async (_what, bytes) => {
+    const { socket, closed, received } = connect()
+    socket.write(`POST / HTTP/1.1\r\nHost: h\r\n${bytes}`)
     await closed
+    expect(received()).toMatch(/^HTTP\/1.1 408 .*connection: close\r\n/is)
+    expect(received().match(/^HTTP/gm)).toHaveLength(1)
     expect(await refusals('stalled')).toBe(1)
+    await expect.poll(() => world.accessLog).toMatchObject([{ status: 408, reason: 'client-stalled' }])
+    expect(world.waypoint.active).toBe(0)
+    expect(world.waypoint.gateway.connections).toBe(0)
+  })
+
+  test('a body that goes on slowly', async () => {
     const slow = connect()
     slow.socket.write('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 8\r\nConnection: close\r\n\r\n')
     for (let sent = 0; sent < 8; sent++) {
@@ -92,7 +104,7 @@ describe('HTTP/1.1', () => {
     }
     await slow.closed
     expect(slow.received()).toContain('xxxxxxxx')
-    expect(await refusals('stalled')).toBe(1)
+    expect(await refusals('stalled')).toBe(0)
   })
 
   test('a client that does not take its answer', async () => {

@@ -339,6 +339,7 @@ describe('stalled', () => {
     const keepAlive = setInterval(() => client.send(encodePing(new Uint8Array(8))), 50)
     await expect.poll(() => [...client.resets.keys()], { timeout: 2_000 }).toEqual([1, 3])
     clearInterval(keepAlive)
+    expect([...client.statuses.values()]).toEqual(['408', '408'])
     client.send(headers(5, get))
     await expect.poll(() => client.statuses.get(5)).toBe('200')
     expect(await refusals('stalled')).toBe(2)

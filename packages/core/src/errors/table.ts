@@ -52,6 +52,7 @@ const table = {
   'backend-protocol': entry(502, 503, grpc.unavailable, 'UPE', 'the backend broke the protocol'),
   'rate-limited': entry(429, 429, grpc.unavailable, 'RL', 'the rate limit is used up'),
   overloaded: entry(503, 503, grpc.resourceExhausted, 'UO', 'a limit on open requests or connections is reached'),
+  'client-stalled': entry(408, 503, grpc.deadlineExceeded, 'SI', 'the client did not go on with its request'),
   'client-closed': entry(499, 503, 1, 'DC', 'the client went away'),
   internal: entry(500, 503, grpc.internal, '-', 'the proxy failed'),
 } as const satisfies Record<string, ErrorEntry>

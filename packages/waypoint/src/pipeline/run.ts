@@ -29,6 +29,9 @@ const idempotentMethods = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DE
  */
 const linger = { bytes: 1 << 20, ms: 5_000 }
 
+/** So long a client whose request stood still may read why it is given up. */
+const lastWordMs = 1_000
+
 export class RequestRun implements AttemptHooks, UpgradeRun {
   readonly context: RequestContext
   readonly responder: Responder
@@ -45,6 +48,8 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
   #deadline: NodeJS.Timeout | undefined
   #backendFilters: Filters | null = null
   #reported = false
+  /** Before the run has ended. */
+  #isAnswered = false
   #onReported: (() => void) | undefined
   readonly #unwatchStall: () => void
 
@@ -320,6 +325,7 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
   }
 
   #fail(error: MeshError): void {
+    if (this.#isAnswered) return
     this.record.error = error
     if (error.code === 'internal')
       this.services.log.error('a request failed inside the proxy', {
@@ -339,12 +345,18 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
   #onStall(): void {
     const { services, responder } = this
     services.refused('stalled')
-    this.record.error ??= new MeshError(
-      'client-closed',
-      `the client sent or took nothing for ${services.stallTimeoutMs} ms in the middle of the request`,
-      { at: 'downstream' },
-    )
-    responder.reset()
+    const passed = `for ${services.stallTimeoutMs} ms in the middle of the request`
+    if (responder.started) {
+      this.record.error ??= new MeshError('client-stalled', `the client took nothing ${passed}`, { at: 'downstream' })
+      return void responder.reset()
+    }
+    // RFC 9110 §15.5.9: 408, and the connection is closed.
+    responder.closeAfter()
+    this.#fail(new MeshError('client-stalled', `the client sent nothing ${passed}`, { at: 'downstream' }))
+    this.#isAnswered = true
+    this.#cancel(this.record.error as MeshError)
+    // It may not take this either.
+    setTimeout(() => responder.reset(), lastWordMs).unref()
   }
 
   #onClosed(complete: boolean): void {
