@@ -1,9 +1,11 @@
 // npm run bench: Wishbone against its peers, in one run on this machine, as ratios.
 //   npm run bench [-- l4 | l7 | l7-mesh] [--runs 3] [--seconds 4] [--install]
+//   npm run bench -- apply [--routes 5000] [--edits 300]    what a change costs a gateway, without a cluster
 //   npm run bench -- routes [--routes 1000] [--edits 100]   on the cluster of $KUBECONFIG
 //   npm run bench -- enrol [--pods 50] [--runs 3]           on the cluster of $KUBECONFIG
 // Exit status 1 when a ratio is under its floor, 2 when something is missing.
 import { parseArgs } from 'node:util'
+import { benchApply } from '../packages/waypoint/bench/apply.ts'
 import { benchEnrol } from './enrol.ts'
 import { benchL4 } from './l4.ts'
 import { benchL7 } from './l7.ts'
@@ -17,9 +19,9 @@ const { positionals, values } = parseArgs({
     runs: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '4' },
     install: { type: 'boolean', default: false },
-    routes: { type: 'string', default: '1000' },
+    routes: { type: 'string' },
     pods: { type: 'string', default: '50' },
-    edits: { type: 'string', default: '100' },
+    edits: { type: 'string' },
   },
 })
 const wanted = positionals.length > 0 ? positionals : ['l4', 'l7', 'l7-mesh']
@@ -28,7 +30,8 @@ const suites: Readonly<Record<string, (runs: number, seconds: number) => Promise
   l7: benchL7,
   'l7-mesh': benchL7Mesh,
   enrol: (runs) => benchEnrol(Number(values.pods), runs),
-  routes: () => benchRoutes(Number(values.routes), Number(values.edits)),
+  apply: () => benchApply(Number(values.routes ?? 5_000), Number(values.edits ?? 300)),
+  routes: () => benchRoutes(Number(values.routes ?? 1_000), Number(values.edits ?? 100)),
 }
 
 let good = true

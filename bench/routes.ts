@@ -90,7 +90,7 @@ async function measure(
   const steady: number[] = []
   let measuring = true
   const gateway = await gatewayPod(cluster)
-  await longestPause(cluster, gateway)
+  await pausesOf(cluster, gateway)
   const others = (async () => {
     for (; measuring; await delay(5)) steady.push((await ask(address, 1)).ms)
   })()
@@ -116,14 +116,15 @@ async function measure(
   }
   measuring = false
   await others
-  const pauseMs = await longestPause(cluster, gateway)
+  const pauses = await pausesOf(cluster, gateway)
   agent.destroy()
   const [p50, p99] = [percentile(waits, 0.5), percentile(waits, 0.99)]
   const show = (ms: number) => `${ms.toFixed(0)} ms`.padStart(8)
   process.stdout.write(`\nroutes: ${editCount} edits with ${routeCount} HTTPRoutes on one Gateway
   from the API server's answer to the first request that obeys   p50 ${show(p50)}  p99 ${show(p99)}  max ${show(Math.max(...waits))}
   other requests meanwhile (${String(steady.length).padStart(6)})                            p50 ${show(percentile(steady, 0.5))}  p99 ${show(percentile(steady, 0.99))}  max ${show(Math.max(...steady))}
-  the gateway's event loop stood still for at most                            ${show(pauseMs)}
+  the gateway: longest turn with configuration ${show(pauses.cpuMs)} of its own CPU (to the kernel's tick of 4 ms), ${show(pauses.wallMs)} by the clock
+    longest garbage collection since its start, at most ${show(pauses.collectionMs)}; event loop late by at most ${show(pauses.lagMs)}, for whatever reason
   goals: p50 under ${goals.p50Ms} ms, p99 under ${goals.p99Ms} ms\n`)
   return p50 < goals.p50Ms && p99 < goals.p99Ms
 }
@@ -135,12 +136,37 @@ function gatewayPod(cluster: Cluster): Promise<PodObject> {
 /** The metric's timer: an event loop that never waits for anything shows this. */
 const resolutionMs = 10
 
-/** Since this was last asked, in ms: the metric starts anew when it is read. */
-async function longestPause(cluster: Cluster, pod: PodObject): Promise<number> {
+/** In ms, since this was last asked, but for collections: the metrics start anew when they are read. */
+async function pausesOf(cluster: Cluster, pod: PodObject) {
   const metrics = await cluster.fetch(pod, 15_020, '/metrics')
-  const found = /^nodejs_eventloop_lag_max_seconds(?:\{.*\})? (\S+)$/m.exec(metrics)
-  if (!found) throw new Error(`${pod.metadata.name} shows no nodejs_eventloop_lag_max_seconds`)
-  return Math.max(0, Number(found[1]) * 1000 - resolutionMs)
+  const read = (pattern: RegExp): number => {
+    const found = pattern.exec(metrics)
+    if (!found) throw new Error(`${pod.metadata.name} shows no metric ${pattern.source}`)
+    return Number(found[1]) * 1_000
+  }
+  return {
+    cpuMs: read(/^wishbone_configuration_turn_longest_seconds\{clock="cpu"\} (\S+)$/m),
+    wallMs: read(/^wishbone_configuration_turn_longest_seconds\{clock="wall"\} (\S+)$/m),
+    lagMs: Math.max(0, read(/^nodejs_eventloop_lag_max_seconds(?:\{.*\})? (\S+)$/m) - resolutionMs),
+    collectionMs: longestCollection(metrics) * 1_000,
+  }
+}
+
+/** In seconds: the first bound of the histogram that no collection of any kind passed. */
+function longestCollection(metrics: string): number {
+  const bounds = new Map<string, number>()
+  const bucket = /^nodejs_gc_duration_seconds_bucket\{le="([^"]+)",kind="(\w+)"\} (\d+)$/gm
+  const all = [...metrics.matchAll(bucket)].map(([, bound, kind, count]) => ({
+    bound: bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound),
+    kind: kind!,
+    count: Number(count),
+  }))
+  const totals = new Map(
+    all.filter(({ bound }) => bound === Number.POSITIVE_INFINITY).map((one) => [one.kind, one.count]),
+  )
+  for (const { bound, kind, count } of all.toSorted((a, b) => a.bound - b.bound))
+    if (count === totals.get(kind) && !bounds.has(kind)) bounds.set(kind, bound)
+  return Math.max(0, ...bounds.values())
 }
 
 function percentile(values: readonly number[], share: number): number {

@@ -6,16 +6,17 @@ import { formatSpiffe } from '@wishbone/core/identity'
 import { MeshState } from '@wishbone/core/mesh'
 import { logLevelRoute, startAdmin, startStatusServers } from '@wishbone/runtime/admin'
 import { CaClient, CertificateManager } from '@wishbone/runtime/certificates'
-import { type ProgramContext, runProgram } from '@wishbone/runtime/lifecycle'
+import { type ProgramContext, runProgram, type TurnCost } from '@wishbone/runtime/lifecycle'
 import { createLogger, createSink } from '@wishbone/runtime/log'
 import { createMetrics } from '@wishbone/runtime/metrics'
-import { AdsClient } from '@wishbone/runtime/xds'
+import { AdsClient, type AdsType } from '@wishbone/runtime/xds'
 import { configDump } from './program/dump.ts'
 import { limitYoungGeneration } from './program/memory.ts'
 import { pluginsFrom } from './program/plugins.ts'
 import { readWaypointSettings, type Settings } from './program/settings.ts'
 import { applyStaticConfig, parseStaticConfig } from './program/static-config.ts'
 import { subscriptions } from './program/subscriptions.ts'
+import { createTurnMetrics } from './report/turns.ts'
 import { defaultLimits, type Limits } from './server/limits.ts'
 import { ResourceStore } from './state/store.ts'
 import { Waypoint } from './waypoint.ts'
@@ -39,14 +40,15 @@ async function main(
 ): Promise<AsyncDisposable> {
   const metrics = createMetrics()
   const state = new MeshState({ preferredNamespace: settings.podNamespace })
-  const store = new ResourceStore()
+  const onTurn = createTurnMetrics(metrics)
+  const store = new ResourceStore(onTurn)
   const self = () => state.workloadsByName(settings.podNamespace, settings.podName)[0]
   const identity = formatSpiffe({
     trustDomain: settings.trustDomain,
     namespace: settings.podNamespace,
     serviceAccount: settings.serviceAccount || 'default',
   })
-  const ads = configFile === undefined ? adsClient(settings, store, state, log) : undefined
+  const ads = configFile === undefined ? adsClient(settings, subscriptions(store, state), onTurn, log) : undefined
   const certificates = configFile === undefined ? certificateManager(settings, log) : undefined
   let waypoint: Waypoint | undefined
   const pending = () => [
@@ -148,7 +150,12 @@ async function loadTracing({ otlpEndpoint, podName, podNamespace, gatewayName }:
   return { tracing: started.trace, stopTracing: started.stop }
 }
 
-function adsClient(settings: Settings, store: ResourceStore, state: MeshState, log: ProgramContext['log']): AdsClient {
+function adsClient(
+  settings: Settings,
+  types: readonly AdsType[],
+  onTurn: (cost: TurnCost) => void,
+  log: ProgramContext['log'],
+): AdsClient {
   const { podName, podNamespace, instanceIp, nodeName, clusterDomain, serviceAccount } = settings
   return new AdsClient({
     address: settings.xdsAddress,
@@ -165,8 +172,9 @@ function adsClient(settings: Settings, store: ResourceStore, state: MeshState, l
         SERVICE_ACCOUNT: serviceAccount,
       },
     },
-    types: subscriptions(store, state),
+    types,
     log: log.child({ scope: 'xds' }),
+    events: { turn: onTurn },
   })
 }
 

@@ -192,10 +192,14 @@ export class Waypoint {
     const meshServer = mesh === undefined ? undefined : new MeshServer({ host, table, state, accept, log, ...mesh })
     const waypoint = new Waypoint(options, { pool, forwarder, passthrough, app, gateway, mesh: meshServer, draining })
     waypoint.#meshPort = await meshServer?.listen()
-    store.onChange((next) => {
-      for (const { resource, reason } of next.problems) log.warn('a resource is not in force', { resource, reason })
-      isGateway()
-      endpoints.invalidate()
+    let known: ReadonlySet<string> = new Set()
+    store.onChange(({ problems }) => {
+      const current = new Map(problems.map((problem) => [`${problem.resource}: ${problem.reason}`, problem]))
+      for (const [key, problem] of current) if (!known.has(key)) log.warn('a resource is not in force', { ...problem })
+      known = new Set(current.keys())
+      const wasGateway = hasServed
+      // Gateways choose endpoints in another way than waypoints.
+      if (isGateway() !== wasGateway) endpoints.invalidate()
       waypoint.#reconcile()
     })
     waypoint.#reconcile()

@@ -1,4 +1,5 @@
-// The entries of one hostname, in order of precedence, and an index by path, so that a request looks at few of them.
+// The entries of one hostname by path, so that a request looks at few of them. Each list is in order of precedence. A group never
+// changes: table-draft.ts makes the next one, which shares with it whatever did not change.
 import { compareEntries, type Entry } from './entry.ts'
 import { parseQuery } from './query.ts'
 import { matchesValue } from './value.ts'
@@ -16,76 +17,55 @@ export interface RequestHead {
   header(name: string): string | undefined
 }
 
-/** Positions in the sorted entries, ascending. */
-interface PathIndex {
-  readonly exact: ReadonlyMap<string, readonly number[]>
+/** No list is empty but that of the regular expressions. */
+export interface EntryGroup<T> {
+  readonly exact: ReadonlyMap<string, readonly Entry<T>[]>
   /** By the prefix without its final slash. */
-  readonly prefixes: ReadonlyMap<string, readonly number[]>
+  readonly prefixes: ReadonlyMap<string, readonly Entry<T>[]>
+  readonly regexes: readonly Entry<T>[]
+  /** No prefix is longer. */
   readonly longestPrefix: number
-  readonly regexes: readonly number[]
 }
 
-const none = Number.POSITIVE_INFINITY
-
-export class EntryGroup<T> {
-  /** As they were given: the same members in the same order make the same group. */
-  readonly members: readonly Entry<T>[]
-  readonly entries: readonly Entry<T>[]
-  #index: PathIndex | undefined
-
-  constructor(members: readonly Entry<T>[]) {
-    this.members = members
-    this.entries = members.toSorted(compareEntries)
+/** The first entry that matches. Allocates little: the prefixes of the path that some entry could have. */
+export function findInGroup<T>(
+  { exact, prefixes, regexes, longestPrefix }: EntryGroup<T>,
+  head: RequestHead,
+): Entry<T> | undefined {
+  const { path } = head
+  let best = firstOf(exact.get(path), head, undefined)
+  for (let end = Math.min(path.length, longestPrefix); end >= 0; end--) {
+    if (end < path.length && path.charCodeAt(end) !== 0x2f) continue
+    best = firstOf(prefixes.get(path.slice(0, end)), head, best)
   }
-
-  /** The first entry that matches. Allocates little: the prefixes of the path that some entry could have. */
-  find(head: RequestHead): Entry<T> | undefined {
-    this.#index ??= indexOf(this.entries)
-    const { exact, prefixes, longestPrefix, regexes } = this.#index
-    const { path } = head
-    let best = this.#first(exact.get(path), head, none)
-    for (let end = Math.min(path.length, longestPrefix); end >= 0; end--) {
-      if (end < path.length && path.charCodeAt(end) !== 0x2f) continue
-      best = this.#first(prefixes.get(path.slice(0, end)), head, best)
-    }
-    for (const position of regexes) {
-      if (position >= best) break
-      const entry = this.entries[position]!
-      if (entry.path.kind === 'regex' && entry.path.pattern.test(path) && matchesRest(entry, head)) {
-        best = position
-        break
-      }
-    }
-    return best === none ? undefined : this.entries[best]
+  for (const entry of regexes) {
+    if (best !== undefined && compareEntries(best, entry) < 0) break
+    if (entry.path.kind === 'regex' && entry.path.pattern.test(path) && matchesRest(entry, head)) return entry
   }
-
-  /** The first of these positions that matches, if it comes before `best`; else `best`. */
-  #first(positions: readonly number[] | undefined, head: RequestHead, best: number): number {
-    if (positions === undefined) return best
-    for (const position of positions) {
-      if (position >= best) return best
-      if (matchesRest(this.entries[position]!, head)) return position
-    }
-    return best
-  }
+  return best
 }
 
-function indexOf<T>(entries: readonly Entry<T>[]): PathIndex {
-  const exact = new Map<string, number[]>()
-  const prefixes = new Map<string, number[]>()
-  const regexes: number[] = []
-  let longestPrefix = 0
-  for (const [position, { path }] of entries.entries()) {
-    if (path.kind === 'regex') regexes.push(position)
-    else {
-      const positions = path.kind === 'exact' ? exact : prefixes
-      const known = positions.get(path.value)
-      if (known === undefined) positions.set(path.value, [position])
-      else known.push(position)
-      if (path.kind === 'prefix') longestPrefix = Math.max(longestPrefix, path.value.length)
-    }
+/** The entry of the highest precedence, whatever it matches. */
+export function firstInGroup<T>({ exact, prefixes, regexes }: EntryGroup<T>): Entry<T> | undefined {
+  let first = regexes[0]
+  for (const lists of [exact, prefixes])
+    for (const [candidate] of lists.values())
+      if (first === undefined || compareEntries(candidate!, first) < 0) first = candidate
+  return first
+}
+
+/** The first of these entries that matches, if it comes before `best`; else `best`. */
+function firstOf<T>(
+  entries: readonly Entry<T>[] | undefined,
+  head: RequestHead,
+  best: Entry<T> | undefined,
+): Entry<T> | undefined {
+  if (entries === undefined) return best
+  for (const entry of entries) {
+    if (best !== undefined && compareEntries(best, entry) < 0) return best
+    if (matchesRest(entry, head)) return entry
   }
-  return { exact, prefixes, longestPrefix, regexes }
+  return best
 }
 
 /** Everything but host and path. */

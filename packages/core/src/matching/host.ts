@@ -1,6 +1,7 @@
 // Entries by hostname, and the search for the one that serves a request.
 import { compareEntries, type Entry } from './entry.ts'
-import { EntryGroup, type RequestHead } from './group.ts'
+import { type EntryGroup, findInGroup, firstInGroup, type RequestHead } from './group.ts'
+import { HostTableDraft } from './table-draft.ts'
 
 export interface HostTable<T> {
   readonly exact: ReadonlyMap<string, EntryGroup<T>>
@@ -10,35 +11,21 @@ export interface HostTable<T> {
   readonly any: ReadonlyMap<string, EntryGroup<T>>
 }
 
-/**
- * Groups by hostname; equal inputs in any order give tables that answer alike. Groups whose entries did not change are
- * taken from `previous`, so that a change costs what it changes.
- */
-export function buildHostTable<T>(entries: readonly Entry<T>[], previous?: HostTable<T> | null): HostTable<T> {
-  const exact = new Map<string, Entry<T>[]>()
-  const wildcard = new Map<string, Entry<T>[]>()
-  const any = new Map<string, Entry<T>[]>()
-  for (const entry of entries) {
-    const host = entry.effective.toLowerCase()
-    if (host === '') addTo(any, '', entry)
-    else if (host.startsWith('*.')) addTo(wildcard, host.slice(1), entry)
-    else addTo(exact, host, entry)
-  }
-  return {
-    exact: groupsOf(exact, previous?.exact),
-    wildcard: groupsOf(wildcard, previous?.wildcard),
-    any: groupsOf(any, previous?.any),
-  }
+/** Equal inputs in any order give tables that answer alike. For changes of a table there is HostTableDraft. */
+export function buildHostTable<T>(entries: Iterable<Entry<T>>): HostTable<T> {
+  const draft = new HostTableDraft<T>()
+  for (const entry of entries) draft.add(entry)
+  return draft.finish()
 }
 
 /** The entry of the highest precedence that matches; hosts are looked up, and paths in an index. */
 export function findEntry<T>(table: HostTable<T>, head: RequestHead): Entry<T> | undefined {
-  return best(table, head.host, (group) => group.find(head))
+  return best(table, head.host, (group) => findInGroup(group, head))
 }
 
 /** The entry of the highest precedence for `host` (lower case, without port), whatever else it asks for. */
 export function firstEntry<T>(table: HostTable<T>, host: string): Entry<T> | undefined {
-  return best(table, host, ({ entries }) => entries[0])
+  return best(table, host, firstInGroup)
 }
 
 function best<T>(
@@ -60,25 +47,6 @@ function best<T>(
 function better<T>(a: Entry<T> | undefined, b: Entry<T> | undefined): Entry<T> | undefined {
   if (a === undefined || b === undefined) return a ?? b
   return compareEntries(a, b) <= 0 ? a : b
-}
-
-function groupsOf<T>(
-  found: ReadonlyMap<string, readonly Entry<T>[]>,
-  previous: ReadonlyMap<string, EntryGroup<T>> | undefined,
-): ReadonlyMap<string, EntryGroup<T>> {
-  const groups = new Map<string, EntryGroup<T>>()
-  for (const [host, members] of found) {
-    const known = previous?.get(host)
-    const isSame = known?.members.length === members.length && members.every((entry, i) => entry === known.members[i])
-    groups.set(host, isSame ? known : new EntryGroup(members))
-  }
-  return groups
-}
-
-function addTo<T>(map: Map<string, Entry<T>[]>, host: string, entry: Entry<T>): void {
-  const known = map.get(host)
-  if (known === undefined) map.set(host, [entry])
-  else known.push(entry)
 }
 
 /** "" matches every host, "*.example.com" every host with at least one label more, anything else itself. */

@@ -5,4 +5,5 @@ export { buildHostTable, findEntry, firstEntry, type HostTable, isHostname, matc
 export { compilePath, matchesPath, type PathMatch, type PathSpec } from './path.ts'
 export { compilePattern, type Pattern } from './pattern.ts'
 export { parseQuery } from './query.ts'
+export { HostTableDraft } from './table-draft.ts'
 export { compileValues, type NamedMatch, type ValueSpec } from './value.ts'

@@ -93,10 +93,13 @@ function cached<K extends string, H>(names: readonly K[], make: (values: Labels<
   }
 }
 
+/** Seconds. A collection stops the program meanwhile; more than 20 ms of that is noticed. */
+const gcDurationBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5]
+
 /** Makes the metrics of one program. Asking twice for the same name gives metrics over the same series. */
 export function createMetrics(options: MetricsOptions = {}): Metrics {
   const registry = new Registry()
-  if (options.process !== false) collectDefaultMetrics({ register: registry })
+  if (options.process !== false) collectDefaultMetrics({ register: registry, gcDurationBuckets })
   const made = new Map<string, unknown>()
   const once = <T>(name: string, make: () => T): T => {
     const known = made.get(name)

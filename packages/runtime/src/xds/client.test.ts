@@ -108,7 +108,7 @@ const wildType = adsType({
     return resources.filter(({ value }) => value === 'unwanted').map(({ name }) => ({ name, reason: 'unwanted' }))
   },
 })
-const lazyType: AdsType = { typeUrl: lazy, mode: 'on-demand', apply: () => [] }
+const lazyType = adsType({ typeUrl: lazy, mode: 'on-demand', decode: (bytes) => bytes, apply: () => undefined })
 
 function client(types: readonly AdsType[] = [wildType]): AdsClient {
   held.clear()

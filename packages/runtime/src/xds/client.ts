@@ -6,8 +6,9 @@ import { ClientSession, type DeltaRequest } from '@wishbone/core/xds'
 import { discovery } from '@wishbone/proto'
 import { backoff } from '../lifecycle/backoff.ts'
 import { delay } from '../lifecycle/delay.ts'
+import { inTurns } from '../lifecycle/in-turns.ts'
 import { callMetadata, callStream, type MeshChannelOptions, meshChannel } from './grpc.ts'
-import type { AdsEvents, AdsNode, AdsResource, AdsType } from './types.ts'
+import type { AdsEvents, AdsNode, AdsResource, AdsType, RejectedResource } from './types.ts'
 import { Waiters } from './waiters.ts'
 
 export interface AdsClientOptions extends MeshChannelOptions {
@@ -49,6 +50,8 @@ export class AdsClient {
   readonly #types: ReadonlyMap<string, AdsType>
   readonly #answers = new Waiters()
   #stream: Stream | undefined
+  /** Settles when all responses are answered; undefined: they are. */
+  #receiving: Promise<void> | undefined
   #onReady: (() => void) | undefined
   /** Settles when every wildcard type has been answered and acknowledged once. */
   readonly whenReady: Promise<void>
@@ -144,8 +147,10 @@ export class AdsClient {
       stream.on('data', (response: discovery.DeltaDiscoveryResponse) => {
         if (!received) this.#options.events?.connected?.()
         received = true
-        this.#receive(response)
+        this.#receive(response, stream)
       })
+      // What the last stream brought is among the versions that are held.
+      await this.#receiving
       this.#stream = stream
       if (signal.aborted) stream.cancel()
       for (const request of this.#session.connect()) this.#send(request, true)
@@ -166,31 +171,59 @@ export class AdsClient {
     }
   }
 
-  #receive(response: discovery.DeltaDiscoveryResponse): void {
-    const { typeUrl, nonce, removedResources: removed } = response
+  /** Responses are taken one after another, each at once unless it, or one before it, needs several turns. */
+  #receive(response: discovery.DeltaDiscoveryResponse, stream: Stream): void {
+    const { typeUrl } = response
     const resources = response.resources.map(resourceOf)
     const bytes = resources.reduce((sum, resource) => sum + resource.bytes.length, 0)
     this.#options.events?.received?.(typeUrl, resources.length, bytes)
-    const rejected = this.#apply(typeUrl, resources, removed)
-    const versions = resources.map((resource) => [resource.name, resource.version] as const)
-    this.#send(this.#session.received({ typeUrl, nonce, resources: versions, removed, rejected }))
-    for (const name of removed) this.#answers.settle(typeUrl, name)
-    for (const { name, aliases } of resources) for (const one of [name, ...aliases]) this.#answers.settle(typeUrl, one)
-    if (this.#session.ready) this.#onReady?.()
+    const take = () => this.#apply(typeUrl, resources, response.removedResources)
+    const answer = (rejected: readonly RejectedResource[]) => this.#answer(response, resources, { rejected, stream })
+    const applied = this.#receiving === undefined ? take() : this.#receiving.then(take)
+    if (!(applied instanceof Promise)) {
+      answer(applied)
+      return
+    }
+    const receiving = applied.then(answer).finally(() => {
+      if (this.#receiving === receiving) this.#receiving = undefined
+    })
+    this.#receiving = receiving
   }
 
   #apply(typeUrl: string, resources: readonly AdsResource[], removed: readonly string[]) {
-    try {
-      const rejected = this.#types.get(typeUrl)?.apply(resources, removed) ?? []
-      if (rejected.length > 0)
-        this.#options.log.warn('resources rejected', { typeUrl, rejected: rejected.slice(0, 10) })
-      return rejected
-    } catch (cause) {
+    const refuse = (cause: unknown) => {
       // A fault of ours, not of the resources: they count as not taken, and the next stream asks for them again.
       const reason = `not applied: ${cause instanceof Error ? cause.message : cause}`
       this.#options.log.warn(reason, { typeUrl, resources: resources.length })
       return resources.map(({ name }) => ({ name, reason }))
     }
+    const type = this.#types.get(typeUrl)
+    if (type === undefined) return []
+    try {
+      const rejected = inTurns(type.apply(resources, removed), { onTurn: this.#options.events?.turn })
+      return rejected instanceof Promise ? rejected.catch(refuse) : rejected
+    } catch (cause) {
+      return refuse(cause)
+    }
+  }
+
+  #answer(
+    { typeUrl, nonce, removedResources: removed }: discovery.DeltaDiscoveryResponse,
+    resources: readonly AdsResource[],
+    { rejected, stream }: { readonly rejected: readonly RejectedResource[]; readonly stream: Stream },
+  ): void {
+    if (rejected.length > 0) this.#options.log.warn('resources rejected', { typeUrl, rejected: rejected.slice(0, 10) })
+    const versions = resources.map((resource) => [resource.name, resource.version] as const)
+    const request = this.#session.received({ typeUrl, nonce, resources: versions, removed, rejected })
+    const send = () => {
+      if (this.#stream === stream) this.#send(request)
+    }
+    const inForce = this.#types.get(typeUrl)?.inForce?.()
+    if (inForce === undefined) send()
+    else void inForce.then(send)
+    for (const name of removed) this.#answers.settle(typeUrl, name)
+    for (const { name, aliases } of resources) for (const one of [name, ...aliases]) this.#answers.settle(typeUrl, one)
+    if (this.#session.ready) this.#onReady?.()
   }
 
   #send(request: DeltaRequest, first = false): void {

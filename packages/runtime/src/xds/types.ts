@@ -1,5 +1,6 @@
 // What users of the configuration stream give and get.
 import type { JsonObject } from '@bufbuild/protobuf'
+import type { Steps, TurnCost } from '../lifecycle/in-turns.ts'
 
 /** A resource as it arrived; `bytes` are the value of its google.protobuf.Any. */
 export interface AdsResource {
@@ -18,8 +19,13 @@ export interface RejectedResource {
 export interface AdsType {
   readonly typeUrl: string
   readonly mode: 'wildcard' | 'on-demand'
-  /** Takes one response: what is new or changed, and what is gone. Returns what could not be taken; the rest is applied. */
-  apply(resources: readonly AdsResource[], removed: readonly string[]): readonly RejectedResource[]
+  /**
+   * Takes one response: what is new or changed, and what is gone. Decodes in steps, of which the last applies everything at once.
+   * Returns what could not be taken; the rest is applied.
+   */
+  apply(resources: readonly AdsResource[], removed: readonly string[]): Steps<readonly RejectedResource[]>
+  /** Settles when what was applied is in force, and may be acknowledged; absent: it is at once. */
+  readonly inForce?: (() => Promise<void>) | undefined
 }
 
 /** A resource with its message. */
@@ -33,6 +39,7 @@ export interface AdsTypeOptions<T> {
   /** Throws on what is malformed. */
   decode(bytes: Uint8Array): T
   apply(resources: readonly DecodedResource<T>[], removed: readonly string[]): readonly RejectedResource[] | undefined
+  readonly inForce?: () => Promise<void>
 }
 
 /** A type whose resources are decoded one by one, so that a bad one does not spoil the others. */
@@ -40,7 +47,7 @@ export function adsType<T>(options: AdsTypeOptions<T>): AdsType {
   return {
     typeUrl: options.typeUrl,
     mode: options.mode,
-    apply(resources, removed) {
+    *apply(resources, removed) {
       const good: DecodedResource<T>[] = []
       const rejected: RejectedResource[] = []
       for (const resource of resources) {
@@ -52,9 +59,11 @@ export function adsType<T>(options: AdsTypeOptions<T>): AdsType {
             reason: `does not decode: ${cause instanceof Error ? cause.message : cause}`,
           })
         }
+        yield
       }
       return [...rejected, ...(options.apply(good, removed) ?? [])]
     },
+    inForce: options.inForce,
   }
 }
 
@@ -70,4 +79,6 @@ export interface AdsEvents {
   /** A stream ended; `reason` is a gRPC status name. */
   terminated?(reason: string): void
   received?(typeUrl: string, resources: number, bytes: number): void
+  /** A turn of the event loop was spent on a response. */
+  turn?(cost: TurnCost): void
 }

@@ -3,26 +3,35 @@ import { l7 } from '@wishbone/proto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
-  compile,
+  Compiler,
   isMisdirected,
   type ListenerTable,
   match,
   matchTcp,
+  type ResourceChanges,
+  type RouteTable,
   selectListener,
-  type WaypointResources,
 } from './index.ts'
 
 function resources(
   listeners: readonly MessageInitShape<typeof l7.ListenerSchema>[],
   routes: readonly MessageInitShape<typeof l7.RouteSchema>[] = [],
   tcpRoutes: readonly MessageInitShape<typeof l7.TcpRouteSchema>[] = [],
-): WaypointResources {
+): ResourceChanges {
   const named = <T extends { readonly name: string }>(all: readonly T[]) => new Map(all.map((one) => [one.name, one]))
   return {
     listeners: named(listeners.map((init) => create(l7.ListenerSchema, init))),
     routes: named(routes.map((init) => create(l7.RouteSchema, init))),
     tcpRoutes: named(tcpRoutes.map((init) => create(l7.TcpRouteSchema, init))),
     udpRoutes: new Map(),
+  }
+}
+
+function compile(changes: ResourceChanges, compiler = new Compiler()): RouteTable {
+  const steps = compiler.update(changes)
+  for (;;) {
+    const step = steps.next()
+    if (step.done) return step.value
   }
 }
 

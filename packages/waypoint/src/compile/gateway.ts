@@ -4,13 +4,14 @@ import type { ListenerTable, PortTable } from './types.ts'
 
 /** Listeners of different kinds on one port are a conflict that the controller resolves; here the first kind stays. */
 export function buildPorts(
-  listeners: readonly ListenerTable[],
+  listeners: Iterable<ListenerTable>,
   report: (resource: string, reason: string) => void,
 ): ReadonlyMap<number, PortTable> {
   const ports = new Map<number, PortTable>()
-  const sorted = [...listeners].sort((a, b) => specificity(b) - specificity(a) || (a.name < b.name ? -1 : 1))
+  const accepting = [...listeners].filter(({ bound, protocol }) => bound.kind === 'gateway' && protocol !== 'udp')
+  const sorted = accepting.sort((a, b) => specificity(b) - specificity(a) || (a.name < b.name ? -1 : 1))
   for (const listener of sorted) {
-    if (listener.bound.kind !== 'gateway' || listener.protocol === 'udp') continue
+    if (listener.bound.kind !== 'gateway') continue
     const { port } = listener.bound
     const kind = kindOf(listener)
     const known = ports.get(port)

@@ -1,6 +1,6 @@
 // Resources from the controller become an immutable table that requests are matched against. Pure.
 export { backendOfService } from './backend.ts'
-export { compile } from './compile.ts'
+export { Compiler, type ResourceChanges } from './compiler.ts'
 export { isMisdirected, selectListener } from './gateway.ts'
 export { isTcpOnly, type Match, match, matchTcp, type NoMatch } from './match.ts'
 export type {
@@ -22,6 +22,5 @@ export type {
   UdpRule,
   Upstream,
   UpstreamTls,
-  WaypointResources,
   WorkloadBackend,
 } from './types.ts'

@@ -6,23 +6,31 @@ import { compileFilters } from './filters.ts'
 import type { Rule, TcpRule } from './types.ts'
 import { compileWeighted } from './weighted.ts'
 
-// Equal messages give equal rules; the same message gives the same rule, so that what the pipeline remembers of a rule
-// (shares of weights) lives through changes of other routes.
-const rules = new WeakMap<l7.Route, Rule>()
-const tcpRules = new WeakMap<l7.TcpRoute, TcpRule>()
-// The same for the entries that a route has with one of its parents, and for what was wrong with them.
-interface Compiled<T> {
+/** What a route has with one of its parents. */
+export interface Attachment<T> {
+  readonly listener: string
+  /** Whose clients it is for; "": the producer's route, for all. */
+  readonly namespace: string
   readonly entries: readonly Entry<T>[]
-  readonly problems: readonly string[]
 }
-const compiled = new WeakMap<l7.RouteParent, Compiled<Rule>>()
-const compiledTcp = new WeakMap<l7.RouteParent, readonly Entry<TcpRule>[]>()
 
-export function compileRule(route: l7.Route): Rule {
-  const known = rules.get(route)
-  if (known !== undefined) return known
+/** Entries for each parent, match and hostname. A match that does not compile is left out and reported. */
+export function attachmentsOf(route: l7.Route, report: (reason: string) => void): readonly Attachment<Rule>[] {
+  const target = compileRule(route)
+  // Of a regular expression that is wrong it is said once, however many parents there are.
+  const reasons = new Set<string>()
+  const attachments = route.parents.map(({ listener, hostnames }) => ({
+    listener,
+    namespace: route.consumerNamespace,
+    entries: compileEntries(route, { target, hostnames, report: (reason) => reasons.add(reason) }),
+  }))
+  for (const reason of reasons) report(reason)
+  return attachments
+}
+
+function compileRule(route: l7.Route): Rule {
   const { retry } = route
-  const rule: Rule = {
+  return {
     name: route.name,
     source: route.source,
     grpc: route.grpc,
@@ -35,40 +43,20 @@ export function compileRule(route: l7.Route): Rule {
         ? undefined
         : { codes: new Set(retry.codes), attempts: retry.attempts, backoffMs: toMs(retry.backoff) ?? 0 },
   }
-  rules.set(route, rule)
-  return rule
-}
-
-export function compileTcpRule(route: l7.TcpRoute): TcpRule {
-  const known = tcpRules.get(route)
-  if (known !== undefined) return known
-  const rule: TcpRule = { name: route.name, source: route.source, backends: compileWeighted(route.backends) }
-  tcpRules.set(route, rule)
-  return rule
-}
-
-/** Entries for each match and hostname. A match that does not compile is left out and reported. */
-export function entriesOf(
-  route: l7.Route,
-  parent: l7.RouteParent,
-  report: (reason: string) => void,
-): readonly Entry<Rule>[] {
-  let known = compiled.get(parent)
-  if (known === undefined) {
-    const problems: string[] = []
-    known = { entries: compileEntries(route, parent.hostnames, (reason) => problems.push(reason)), problems }
-    compiled.set(parent, known)
-  }
-  for (const problem of known.problems) report(problem)
-  return known.entries
 }
 
 function compileEntries(
   route: l7.Route,
-  hostnames: readonly l7.RouteHostname[],
-  report: (reason: string) => void,
+  {
+    target,
+    hostnames,
+    report,
+  }: {
+    readonly target: Rule
+    readonly hostnames: readonly l7.RouteHostname[]
+    readonly report: (reason: string) => void
+  },
 ): readonly Entry<Rule>[] {
-  const target = compileRule(route)
   const entries: Entry<Rule>[] = []
   const matches = route.matches.length > 0 ? route.matches : [undefined]
   for (const request of matches) {
@@ -88,16 +76,10 @@ function compileEntries(
 }
 
 /** For TLSRoutes hostnames are compared with the SNI; for TCPRoutes there are none. */
-export function tcpEntriesOf(route: l7.TcpRoute, parent: l7.RouteParent): readonly Entry<TcpRule>[] {
-  let entries = compiledTcp.get(parent)
-  if (entries === undefined) compiledTcp.set(parent, (entries = compileTcpEntries(route, parent.hostnames)))
-  return entries
-}
-
-function compileTcpEntries(route: l7.TcpRoute, hostnames: readonly l7.RouteHostname[]): readonly Entry<TcpRule>[] {
-  const target = compileTcpRule(route)
+export function tcpAttachmentsOf(route: l7.TcpRoute): readonly Attachment<TcpRule>[] {
+  const target: TcpRule = { name: route.name, source: route.source, backends: compileWeighted(route.backends) }
   const precedence = { ...precedenceOf(route.precedence), match: 0 }
-  return (hostnames.length > 0 ? hostnames : anyHost).map(({ effective, original }) => ({
+  const entryOf = ({ effective, original }: RouteHostnames): Entry<TcpRule> => ({
     effective,
     original,
     path: { kind: 'prefix', value: '' },
@@ -107,8 +89,15 @@ function compileTcpEntries(route: l7.TcpRoute, hostnames: readonly l7.RouteHostn
     precedence,
     resource: route.name,
     target,
+  })
+  return route.parents.map(({ listener, hostnames }) => ({
+    listener,
+    namespace: route.consumerNamespace,
+    entries: (hostnames.length > 0 ? hostnames : anyHost).map(entryOf),
   }))
 }
+
+type RouteHostnames = Pick<l7.RouteHostname, 'effective' | 'original'>
 
 const anyHost = [{ effective: '', original: '' }]
 

@@ -7,14 +7,6 @@ import type { l7 } from '@wishbone/proto'
 export type Source = l7.Source
 export type Protocol = 'unknown' | 'http' | 'http2' | 'tcp' | 'tls' | 'https' | 'udp'
 
-/** What the controller sent, by resource name. */
-export interface WaypointResources {
-  readonly listeners: ReadonlyMap<string, l7.Listener>
-  readonly routes: ReadonlyMap<string, l7.Route>
-  readonly tcpRoutes: ReadonlyMap<string, l7.TcpRoute>
-  readonly udpRoutes: ReadonlyMap<string, l7.UdpRoute>
-}
-
 export interface RouteTable {
   readonly listeners: ReadonlyMap<string, ListenerTable>
   /** By "<hostname>:<port>". */
@@ -28,7 +20,12 @@ export interface RouteTable {
   /** Name of the Certificate resource to show to backends that are spoken to with TLS; "": none. */
   readonly backendClientCertificate: string
   /** What could not be used and why; the rest is in force. */
-  readonly problems: readonly { readonly resource: string; readonly reason: string }[]
+  readonly problems: readonly Problem[]
+}
+
+export interface Problem {
+  readonly resource: string
+  readonly reason: string
 }
 
 export type Bound =

@@ -4,14 +4,14 @@ import type { l7 } from '@wishbone/proto'
 import type { ListenerTable, UdpPortTable, UdpRule } from './types.ts'
 
 export function buildUdpPorts(
-  listeners: ReadonlyMap<string, ListenerTable>,
-  routes: ReadonlyMap<string, l7.UdpRoute>,
+  listeners: Iterable<ListenerTable>,
+  routes: Iterable<l7.UdpRoute>,
 ): ReadonlyMap<number, UdpPortTable> {
-  const sorted = [...routes.values()].sort(compareRoutes)
+  const sorted = [...routes].sort(compareRoutes)
+  const accepting = [...listeners].filter(({ bound, protocol }) => bound.kind === 'gateway' && protocol === 'udp')
   const ports = new Map<number, UdpPortTable>()
-  for (const name of [...listeners.keys()].sort()) {
-    const { bound, protocol } = listeners.get(name)!
-    if (bound.kind !== 'gateway' || protocol !== 'udp' || ports.has(bound.port)) continue
+  for (const { name, bound } of accepting.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (bound.kind !== 'gateway' || ports.has(bound.port)) continue
     const route = sorted.find(({ parents }) => parents.some(({ listener }) => listener === name))
     ports.set(bound.port, { port: bound.port, listener: name, rule: route === undefined ? null : ruleOf(route) })
   }

@@ -8,10 +8,21 @@ import { l7, security, typeUrls, workload } from '@wishbone/proto'
 import { type AdsType, adsType, type DecodedResource, type RejectedResource } from '@wishbone/runtime/xds'
 import type { ResourceStore } from '../state/store.ts'
 
+/** Of those that are compiled: a table with them may take several turns of the event loop. */
+const compiled = new Set<string>([typeUrls.route, typeUrls.tcpRoute, typeUrls.udpRoute, typeUrls.listener])
+
 /** Policies before addresses, addresses before what routes to them: nothing is served that is not yet guarded. */
 export function subscriptions(store: ResourceStore, state: MeshState): readonly AdsType[] {
   const pairs = <T>(resources: readonly DecodedResource<T>[]) =>
     resources.map(({ name, value }) => [name, value] as const)
+  const wildcard = <D extends DescMessage>(typeUrl: string, schema: D, apply: Apply<MessageShape<D>>): AdsType =>
+    adsType({
+      typeUrl,
+      mode: 'wildcard',
+      decode: (bytes) => fromBinary(schema, bytes),
+      apply,
+      ...(compiled.has(typeUrl) && { inForce: () => store.settled }),
+    })
   return [
     wildcard(typeUrls.authorization, security.AuthorizationSchema, (resources, removed) =>
       state.applyAuthorizations({ authorizations: pairs(resources), removed }),
@@ -53,13 +64,4 @@ export function subscriptions(store: ResourceStore, state: MeshState): readonly 
   ]
 }
 
-function wildcard<D extends DescMessage>(
-  typeUrl: string,
-  schema: D,
-  apply: (
-    resources: readonly DecodedResource<MessageShape<D>>[],
-    removed: readonly string[],
-  ) => readonly RejectedResource[],
-): AdsType {
-  return adsType({ typeUrl, mode: 'wildcard', decode: (bytes) => fromBinary(schema, bytes), apply })
-}
+type Apply<T> = (resources: readonly DecodedResource<T>[], removed: readonly string[]) => readonly RejectedResource[]

@@ -1,31 +1,38 @@
 // The resources that the controller sent, and the table compiled from them. A table is replaced as a whole, once for all
-// changes of one turn of the event loop; requests that run keep the one they began with.
+// changes of one turn of the event loop, or later when there are so many that they take several turns; requests that run keep the
+// one they began with.
 import type { l7 } from '@wishbone/proto'
-import { compile, type RouteTable } from '../compile/index.ts'
+import { inTurns, type Steps, type TurnCost } from '@wishbone/runtime/lifecycle'
+import { Compiler, type RouteTable } from '../compile/index.ts'
 
-interface Maps {
-  readonly listeners: Map<string, l7.Listener>
-  readonly routes: Map<string, l7.Route>
-  readonly tcpRoutes: Map<string, l7.TcpRoute>
-  readonly udpRoutes: Map<string, l7.UdpRoute>
-  readonly certificates: Map<string, l7.Certificate>
-  readonly requestPolicies: Map<string, l7.RequestPolicy>
+interface Resources {
+  readonly listeners: l7.Listener
+  readonly routes: l7.Route
+  readonly tcpRoutes: l7.TcpRoute
+  readonly udpRoutes: l7.UdpRoute
+  readonly certificates: l7.Certificate
+  readonly requestPolicies: l7.RequestPolicy
 }
 
-type KindOfResource = keyof Maps
+type KindOfResource = keyof Resources
+type Maps = { readonly [K in KindOfResource]: Map<string, Resources[K]> }
+/** Undefined: gone. */
+type Changes = { readonly [K in KindOfResource]: Map<string, Resources[K] | undefined> }
 
 export class ResourceStore {
-  readonly #maps: Maps = {
-    listeners: new Map(),
-    routes: new Map(),
-    tcpRoutes: new Map(),
-    udpRoutes: new Map(),
-    certificates: new Map(),
-    requestPolicies: new Map(),
-  }
+  readonly #maps: Maps = noResources()
   readonly #subscribers = new Set<(table: RouteTable) => void>()
-  #table: RouteTable = compile(this.#maps)
-  #pending = false
+  readonly #compiler = new Compiler()
+  readonly #onTurn: ((cost: TurnCost) => void) | undefined
+  #table: RouteTable = this.#compiler.table
+  #changes: Changes | undefined
+  /** The work under way, or about to begin. */
+  #work: { readonly steps: Steps<void>; readonly done: PromiseWithResolvers<void> } | undefined
+
+  /** `onTurn`: called with what each turn of compiling took. */
+  constructor(onTurn?: (cost: TurnCost) => void) {
+    this.#onTurn = onTurn
+  }
 
   get table(): RouteTable {
     return this.#table
@@ -48,30 +55,66 @@ export class ResourceStore {
     return this.#maps
   }
 
-  /** Takes resources of one kind in and out; the table follows at the end of this turn. */
+  /** Takes resources of one kind in and out. The table follows, at the end of this turn unless there is much to do. */
   apply<K extends KindOfResource>(
     kind: K,
-    upserts: Iterable<readonly [name: string, resource: Maps[K] extends Map<string, infer R> ? R : never]>,
+    upserts: Iterable<readonly [name: string, resource: Resources[K]]>,
     removed: Iterable<string>,
   ): void {
-    const map = this.#maps[kind] as Map<string, unknown>
-    for (const name of removed) map.delete(name)
-    for (const [name, resource] of upserts) map.set(name, resource)
-    if (this.#pending) return
-    this.#pending = true
-    queueMicrotask(() => this.flush())
+    const map: Map<string, Resources[K]> = this.#maps[kind]
+    const changes: Map<string, Resources[K] | undefined> = (this.#changes ??= noResources())[kind]
+    for (const name of removed) {
+      map.delete(name)
+      changes.set(name, undefined)
+    }
+    for (const [name, resource] of upserts) {
+      map.set(name, resource)
+      changes.set(name, resource)
+    }
+    if (this.#work !== undefined) return
+    const work = { steps: this.#compile(), done: Promise.withResolvers<void>() }
+    this.#work = work
+    queueMicrotask(() => void inTurns(work.steps, { onTurn: this.#onTurn }))
+  }
+
+  /** Settles when all that was applied up to now is in force. */
+  get settled(): Promise<void> {
+    return this.#work?.done.promise ?? Promise.resolve()
   }
 
   /** Compiles now what is waiting. */
   flush(): void {
-    if (!this.#pending) return
-    this.#pending = false
-    this.#table = compile(this.#maps, this.#table)
-    for (const subscriber of this.#subscribers) subscriber(this.#table)
+    for (const _ of this.#work?.steps ?? []);
   }
 
   onChange(subscriber: (table: RouteTable) => void): () => void {
     this.#subscribers.add(subscriber)
     return () => void this.#subscribers.delete(subscriber)
+  }
+
+  *#compile(): Steps<void> {
+    try {
+      while (this.#changes !== undefined) {
+        const changes = this.#changes
+        this.#changes = undefined
+        this.#table = yield* this.#compiler.update(changes)
+        for (const subscriber of this.#subscribers) subscriber(this.#table)
+      }
+    } finally {
+      this.#work?.done.resolve()
+      this.#work = undefined
+    }
+  }
+}
+
+function noResources() {
+  const none = () => new Map<string, never>()
+  return {
+    listeners: none(),
+    routes: none(),
+    tcpRoutes: none(),
+    udpRoutes: none(),
+    certificates: none(),
+    requestPolicies: none(),
   }
 }
