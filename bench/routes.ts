@@ -90,7 +90,7 @@ async function measure(
   const steady: number[] = []
   let measuring = true
   const gateway = await gatewayPod(cluster)
-  await pausesOf(cluster, gateway)
+  const { collections } = await pausesOf(cluster, gateway)
   const others = (async () => {
     for (; measuring; await delay(5)) steady.push((await ask(address, 1)).ms)
   })()
@@ -124,7 +124,7 @@ async function measure(
   from the API server's answer to the first request that obeys   p50 ${show(p50)}  p99 ${show(p99)}  max ${show(Math.max(...waits))}
   other requests meanwhile (${String(steady.length).padStart(6)})                            p50 ${show(percentile(steady, 0.5))}  p99 ${show(percentile(steady, 0.99))}  max ${show(Math.max(...steady))}
   the gateway: longest turn with configuration ${show(pauses.cpuMs)} of its own CPU (to the kernel's tick of 4 ms), ${show(pauses.wallMs)} by the clock
-    longest garbage collection since its start, at most ${show(pauses.collectionMs)}; event loop late by at most ${show(pauses.lagMs)}, for whatever reason
+    longest garbage collection at most ${show(longestCollection(collections, pauses.collections))}; event loop late by at most ${show(pauses.lagMs)}, for whatever reason
   goals: p50 under ${goals.p50Ms} ms, p99 under ${goals.p99Ms} ms\n`)
   return p50 < goals.p50Ms && p99 < goals.p99Ms
 }
@@ -148,25 +148,27 @@ async function pausesOf(cluster: Cluster, pod: PodObject) {
     cpuMs: read(/^wishbone_configuration_turn_longest_seconds\{clock="cpu"\} (\S+)$/m),
     wallMs: read(/^wishbone_configuration_turn_longest_seconds\{clock="wall"\} (\S+)$/m),
     lagMs: Math.max(0, read(/^nodejs_eventloop_lag_max_seconds(?:\{.*\})? (\S+)$/m) - resolutionMs),
-    collectionMs: longestCollection(metrics) * 1_000,
+    collections: collectionsOf(metrics),
   }
 }
 
-/** In seconds: the first bound of the histogram that no collection of any kind passed. */
-function longestCollection(metrics: string): number {
-  const bounds = new Map<string, number>()
+/** Collections of garbage up to now, by kind and upper bound of their length in seconds. */
+function collectionsOf(metrics: string): ReadonlyMap<string, number> {
   const bucket = /^nodejs_gc_duration_seconds_bucket\{le="([^"]+)",kind="(\w+)"\} (\d+)$/gm
-  const all = [...metrics.matchAll(bucket)].map(([, bound, kind, count]) => ({
-    bound: bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound),
-    kind: kind!,
-    count: Number(count),
-  }))
-  const totals = new Map(
-    all.filter(({ bound }) => bound === Number.POSITIVE_INFINITY).map((one) => [one.kind, one.count]),
-  )
-  for (const { bound, kind, count } of all.toSorted((a, b) => a.bound - b.bound))
-    if (count === totals.get(kind) && !bounds.has(kind)) bounds.set(kind, bound)
-  return Math.max(0, ...bounds.values())
+  return new Map([...metrics.matchAll(bucket)].map(([, bound, kind, count]) => [`${kind} ${bound}`, Number(count)]))
+}
+
+/** In ms: a bound that no collection passed between the two. */
+function longestCollection(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): number {
+  const since = (key: string) => (after.get(key) ?? 0) - (before.get(key) ?? 0)
+  const within = (kind: string, bound: number) =>
+    since(`${kind} ${bound}`) === since(`${kind} +Inf`) ? bound * 1_000 : Number.POSITIVE_INFINITY
+  const longest = new Map<string, number>()
+  for (const key of after.keys()) {
+    const [kind = '', bound = ''] = key.split(' ')
+    longest.set(kind, Math.min(longest.get(kind) ?? Number.POSITIVE_INFINITY, within(kind, Number(bound))))
+  }
+  return Math.max(0, ...longest.values())
 }
 
 function percentile(values: readonly number[], share: number): number {

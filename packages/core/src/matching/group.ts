@@ -27,6 +27,14 @@ export interface EntryGroup<T> {
   readonly longestPrefix: number
 }
 
+export interface HostTable<T> {
+  readonly exact: ReadonlyMap<string, EntryGroup<T>>
+  /** By suffix with its dot: ".example.com". */
+  readonly wildcard: ReadonlyMap<string, EntryGroup<T>>
+  /** Under "" those for every host. */
+  readonly any: ReadonlyMap<string, EntryGroup<T>>
+}
+
 /** The first entry that matches. Allocates little: the prefixes of the path that some entry could have. */
 export function findInGroup<T>(
   { exact, prefixes, regexes, longestPrefix }: EntryGroup<T>,

@@ -1,15 +1,7 @@
 // Entries by hostname, and the search for the one that serves a request.
 import { compareEntries, type Entry } from './entry.ts'
-import { type EntryGroup, findInGroup, firstInGroup, type RequestHead } from './group.ts'
+import { type EntryGroup, findInGroup, firstInGroup, type HostTable, type RequestHead } from './group.ts'
 import { HostTableDraft } from './table-draft.ts'
-
-export interface HostTable<T> {
-  readonly exact: ReadonlyMap<string, EntryGroup<T>>
-  /** By suffix with its dot: ".example.com". */
-  readonly wildcard: ReadonlyMap<string, EntryGroup<T>>
-  /** Under "" those for every host. */
-  readonly any: ReadonlyMap<string, EntryGroup<T>>
-}
 
 /** Equal inputs in any order give tables that answer alike. For changes of a table there is HostTableDraft. */
 export function buildHostTable<T>(entries: Iterable<Entry<T>>): HostTable<T> {

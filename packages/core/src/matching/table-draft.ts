@@ -1,8 +1,7 @@
 // The next table made from one that is in use: entries go in and out, and only the lists that they are in are made anew. The table that
 // it began with stays as it is, so that the work may take several turns while requests are matched against that.
 import { compareEntries, type Entry } from './entry.ts'
-import type { EntryGroup } from './group.ts'
-import type { HostTable } from './host.ts'
+import type { EntryGroup, HostTable } from './group.ts'
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 type Groups<T> = ReadonlyMap<string, EntryGroup<T>>
