@@ -166,6 +166,7 @@ function longestCollection(before: ReadonlyMap<string, number>, after: ReadonlyM
   const longest = new Map<string, number>()
   for (const key of after.keys()) {
     const [kind = '', bound = ''] = key.split(' ')
+    if (bound === '+Inf') continue
     longest.set(kind, Math.min(longest.get(kind) ?? Number.POSITIVE_INFINITY, within(kind, Number(bound))))
   }
   return Math.max(0, ...longest.values())

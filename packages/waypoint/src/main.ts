@@ -41,7 +41,7 @@ async function main(
   const metrics = createMetrics()
   const state = new MeshState({ preferredNamespace: settings.podNamespace })
   const onTurn = createTurnMetrics(metrics)
-  const store = new ResourceStore(onTurn)
+  const store = new ResourceStore({ onTurn })
   const self = () => state.workloadsByName(settings.podNamespace, settings.podName)[0]
   const identity = formatSpiffe({
     trustDomain: settings.trustDomain,

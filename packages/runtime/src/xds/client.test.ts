@@ -163,6 +163,48 @@ describe('AdsClient', () => {
     expect(held).toEqual(new Map([['a', 'one']]))
   })
 
+  test('a response that needs several turns is taken whole, and those behind it wait for their turn', async () => {
+    const turns: string[] = []
+    const slow = adsType({
+      typeUrl: wild,
+      mode: 'wildcard',
+      decode(bytes) {
+        // Longer than a turn may take.
+        for (const until = performance.now() + 5; performance.now() < until; );
+        return bytes.toString()
+      },
+      apply: (resources, removed) => void turns.push(`${resources.length} taken, ${removed} removed`),
+    })
+    onRequest = (call, request) => {
+      if (request.responseNonce !== '' || request.typeUrl !== wild) return
+      setImmediate(() => turns.push('another turn'))
+      respond(call, wild, 'n1', { a: 'one', b: 'two', c: 'three' })
+      respond(call, wild, 'n2', {}, ['a'])
+      respond(call, wild, 'n3', {}, ['b'])
+    }
+    const ads = client([slow])
+    await ads.whenReady
+    await expect.poll(() => requests.map(({ request }) => request.responseNonce)).toEqual(['', 'n1', 'n2', 'n3'])
+    expect(turns).toEqual(['another turn', '3 taken,  removed', '0 taken, a removed', '0 taken, b removed'])
+  })
+
+  test('a response is acknowledged when it is in force, and the next one does not wait for that', async () => {
+    const force = Promise.withResolvers<void>()
+    const late: AdsType = { ...wildType, inForce: () => force.promise }
+    onRequest = (call, request) => {
+      if (request.responseNonce !== '') return
+      respond(call, wild, 'n1', { a: 'one' })
+      respond(call, lazy, 'n2', { b: 'two' })
+    }
+    client([late, { ...lazyType, mode: 'wildcard' }])
+    const nonces = () => requests.map(({ request }) => request.responseNonce).filter((nonce) => nonce !== '')
+    await expect.poll(() => nonces()).toContain('n2')
+    expect(held.get('a')).toBe('one')
+    expect(nonces()).not.toContain('n1')
+    force.resolve()
+    await expect.poll(() => nonces()).toContain('n1')
+  })
+
   test('takes the good of a response and says what it did not take', async () => {
     onRequest = (call, request) => {
       if (request.responseNonce === '') respond(call, wild, 'n1', { a: 'one', b: 'bad', c: 'unwanted' })

@@ -233,3 +233,122 @@ test('the order of resources does not matter', () => {
     { numRuns: 30 },
   )
 })
+
+describe('a change costs what it changes', () => {
+  const routeInit = (index: number, version = 'first', listener = 'g') => ({
+    name: `r${index}`,
+    parents: [{ listener, hostnames: [{ effective: 'x.com', original: 'x.com' }] }],
+    matches: [{ path: { kind: { case: 'prefix' as const, value: `/r${index}` } } }],
+    precedence: { namespace: 'n', name: `r${index}` },
+    backends: [{ weight: 1, backend: { target: { case: 'invalid' as const, value: { reason: version } } } }],
+  })
+  const listeners = [gateway('g', ''), gateway('h', 'h.com')]
+  const all = Array.from({ length: 1_000 }, (_, index) => routeInit(index, 'first', index === 0 ? 'h' : 'g'))
+  const entryOf = (table: RouteTable, index: number) =>
+    table.listeners.get('g')?.http?.exact.get('x.com')?.prefixes.get(`/r${index}`)?.[0]
+
+  test('one changed route of a thousand: one step for it and one for its listener, and the others are what they were', () => {
+    const compiler = new Compiler()
+    const before = compile(resources(listeners, all), compiler)
+    const steps = [...compiler.update(resources([], [routeInit(500, 'second')]))]
+    const after = compiler.table
+    expect(steps.length).toBe(2)
+    expect(after.listeners.get('h')).toBe(before.listeners.get('h'))
+    const isSame = (index: number) => entryOf(after, index) === entryOf(before, index)
+    expect(all.filter((_, index) => index > 0 && !isSame(index)).length).toBe(1)
+    expect(entryOf(before, 500)?.target.backends).toMatchObject([{ reason: 'first' }])
+    expect(entryOf(after, 500)?.target.backends).toMatchObject([{ reason: 'second' }])
+  })
+
+  test('a changed listener keeps the tables of its routes', () => {
+    const compiler = new Compiler()
+    const before = compile(resources(listeners, all), compiler)
+    const after = compile(resources([{ ...gateway('g', ''), policies: ['n/p'] }]), compiler)
+    expect(after.listeners.get('g')?.policies).toEqual(['n/p'])
+    expect(after.listeners.get('g')?.http).toBe(before.listeners.get('g')?.http)
+    expect(after.ports.get(443)?.listeners).toContain(after.listeners.get('g'))
+  })
+
+  test('until the last step the table is the one before', () => {
+    const compiler = new Compiler()
+    const before = compile(resources(listeners, all), compiler)
+    const steps = compiler.update(resources([], [routeInit(1, 'second'), routeInit(2, 'second')]))
+    while (!steps.next().done)
+      for (const index of [1, 2]) expect(entryOf(before, index)?.target.backends).toMatchObject([{ reason: 'first' }])
+    for (const index of [1, 2])
+      expect(entryOf(compiler.table, index)?.target.backends).toMatchObject([{ reason: 'second' }])
+  })
+})
+
+const anyRoute = fc.record({
+  name: fc.constantFrom('a', 'b', 'c'),
+  listener: fc.constantFrom('g', 'service/shop/a/80', 'unknown'),
+  consumerNamespace: fc.constantFrom('', 'web'),
+  host: fc.constantFrom('', 'x.com', '*.com'),
+  path: fc.constantFrom('/', '/a', '('),
+})
+const anyChange = fc.oneof(
+  fc.record({ kind: fc.constant('route' as const), route: anyRoute, gone: fc.boolean() }),
+  fc.record({ kind: fc.constant('tcp' as const), route: anyRoute, gone: fc.boolean() }),
+  fc.record({
+    kind: fc.constant('listener' as const),
+    service: fc.boolean(),
+    gone: fc.boolean(),
+    routes: fc.boolean(),
+  }),
+)
+
+test('tables that are kept up with changes are those that are compiled at once', () => {
+  fc.assert(
+    fc.property(fc.array(anyChange, { maxLength: 20 }), (changes) => {
+      const compiler = new Compiler()
+      const now = resources([])
+      const put = (map: ReadonlyMap<string, unknown>, name: string, value: unknown, gone: boolean) =>
+        gone ? (map as Map<string, unknown>).delete(name) : (map as Map<string, unknown>).set(name, value)
+      for (const change of changes) {
+        const step = changeOf(change)
+        for (const kind of ['listeners', 'routes', 'tcpRoutes'] as const)
+          for (const [name, value] of step[kind]) {
+            put(now[kind], name, value, change.gone)
+            if (change.gone) (step[kind] as Map<string, unknown>).set(name, undefined)
+          }
+        compile(step, compiler)
+      }
+      const { listeners, services, ports, problems } = compile(now)
+      const kept = compiler.table
+      const sorted = <V>(map: ReadonlyMap<string | number, V>) =>
+        [...map].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1))
+      expect(sorted(kept.listeners).map(([, one]) => answersOf(one))).toEqual(
+        sorted(listeners).map(([, one]) => answersOf(one)),
+      )
+      expect([...kept.services.keys()].sort()).toEqual([...services.keys()].sort())
+      expect([...kept.ports.keys()].sort()).toEqual([...ports.keys()].sort())
+      expect(new Set(kept.problems.map((one) => one.reason))).toEqual(new Set(problems.map((one) => one.reason)))
+    }),
+    { numRuns: 300 },
+  )
+})
+
+type Change = typeof anyChange extends fc.Arbitrary<infer T> ? T : never
+
+function changeOf(change: Change): ResourceChanges {
+  if (change.kind === 'listener')
+    return resources([change.service ? service({ hasRoutes: change.routes }) : gateway('g', '')])
+  const { name, listener, consumerNamespace, host, path } = change.route
+  const parents = [{ listener, hostnames: [{ effective: host, original: host }] }]
+  if (change.kind === 'tcp') return resources([], [], [{ name, parents, consumerNamespace }])
+  const kind = path === '(' ? ('regex' as const) : ('prefix' as const)
+  const matches = [{ path: { kind: { case: kind, value: path } } }]
+  return resources([], [{ name, parents, consumerNamespace, matches, precedence: { namespace: 'n', name } }])
+}
+
+/** What a listener answers to a few requests, of its own and of a consumer's namespace. */
+function answersOf(listener: ListenerTable): unknown {
+  return [undefined, 'web'].map((namespace) => [
+    ...['x.com', 'y.com', 'z.org'].flatMap((host) =>
+      ['/', '/a'].map((path) => ruleFor(listener, host, path, namespace)),
+    ),
+    matchTcp(listener, '', namespace)?.name ?? matchTcp(listener, '', namespace),
+    listener.consumers.size,
+  ])
+}

@@ -2,7 +2,7 @@
 // changes of one turn of the event loop, or later when there are so many that they take several turns; requests that run keep the
 // one they began with.
 import type { l7 } from '@wishbone/proto'
-import { inTurns, type Steps, type TurnCost } from '@wishbone/runtime/lifecycle'
+import { type InTurnsOptions, inTurns, type Steps } from '@wishbone/runtime/lifecycle'
 import { Compiler, type RouteTable } from '../compile/index.ts'
 
 interface Resources {
@@ -23,15 +23,15 @@ export class ResourceStore {
   readonly #maps: Maps = noResources()
   readonly #subscribers = new Set<(table: RouteTable) => void>()
   readonly #compiler = new Compiler()
-  readonly #onTurn: ((cost: TurnCost) => void) | undefined
+  readonly #turns: InTurnsOptions
   #table: RouteTable = this.#compiler.table
   #changes: Changes | undefined
   /** The work under way, or about to begin. */
   #work: { readonly steps: Steps<void>; readonly done: PromiseWithResolvers<void> } | undefined
 
-  /** `onTurn`: called with what each turn of compiling took. */
-  constructor(onTurn?: (cost: TurnCost) => void) {
-    this.#onTurn = onTurn
+  /** `turns`: of compiling. */
+  constructor(turns: InTurnsOptions = {}) {
+    this.#turns = turns
   }
 
   get table(): RouteTable {
@@ -74,7 +74,7 @@ export class ResourceStore {
     if (this.#work !== undefined) return
     const work = { steps: this.#compile(), done: Promise.withResolvers<void>() }
     this.#work = work
-    queueMicrotask(() => void inTurns(work.steps, { onTurn: this.#onTurn }))
+    queueMicrotask(() => void inTurns(work.steps, this.#turns))
   }
 
   /** Settles when all that was applied up to now is in force. */
