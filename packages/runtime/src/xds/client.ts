@@ -6,8 +6,9 @@ import { ClientSession, type DeltaRequest } from '@wishbone/core/xds'
 import { discovery } from '@wishbone/proto'
 import { backoff } from '../lifecycle/backoff.ts'
 import { delay } from '../lifecycle/delay.ts'
-import { inTurns } from '../lifecycle/in-turns.ts'
+import { inTurns, type Steps } from '../lifecycle/in-turns.ts'
 import { callMetadata, callStream, type MeshChannelOptions, meshChannel } from './grpc.ts'
+import { type ResponseEnvelope, readEnvelope, readResource } from './response.ts'
 import type { AdsEvents, AdsNode, AdsResource, AdsType, RejectedResource } from './types.ts'
 import { Waiters } from './waiters.ts'
 
@@ -25,7 +26,12 @@ export interface AdsClientOptions extends MeshChannelOptions {
   readonly events?: AdsEvents
 }
 
-type Stream = grpc.ClientDuplexStream<unknown, discovery.DeltaDiscoveryResponse>
+type Stream = grpc.ClientDuplexStream<unknown, ResponseEnvelope>
+
+interface Taken {
+  readonly resources: readonly AdsResource[]
+  readonly rejected: readonly RejectedResource[]
+}
 
 /** Statuses with which servers and middle boxes end healthy streams: no reason to wait (ambient wire §2.1). */
 const ordinaryEnds: ReadonlySet<number> = new Set([
@@ -134,7 +140,7 @@ export class AdsClient {
       channel = await meshChannel(this.#options)
       const metadata = await callMetadata(this.#options)
       const method = discovery.AggregatedDiscoveryService.method.deltaAggregatedResources
-      const stream = callStream(channel, method, metadata) as Stream
+      const stream = callStream(channel, method, metadata, readEnvelope) as Stream
       const onAbort = () => stream.cancel()
       signal.addEventListener('abort', onAbort, { once: true })
       const ended = new Promise<grpc.StatusObject>((resolve) => stream.on('status', resolve))
@@ -144,7 +150,7 @@ export class AdsClient {
         if (late) stream.cancel()
       }, connectMs)
       stream.on('error', () => undefined) // the status says the same
-      stream.on('data', (response: discovery.DeltaDiscoveryResponse) => {
+      stream.on('data', (response: ResponseEnvelope) => {
         if (!received) this.#options.events?.connected?.()
         received = true
         this.#receive(response, stream)
@@ -172,46 +178,55 @@ export class AdsClient {
   }
 
   /** Responses are taken one after another, each at once unless it, or one before it, needs several turns. */
-  #receive(response: discovery.DeltaDiscoveryResponse, stream: Stream): void {
-    const { typeUrl } = response
-    const resources = response.resources.map(resourceOf)
-    const bytes = resources.reduce((sum, resource) => sum + resource.bytes.length, 0)
-    this.#options.events?.received?.(typeUrl, resources.length, bytes)
-    const take = () => this.#apply(typeUrl, resources, response.removedResources)
-    const answer = (rejected: readonly RejectedResource[]) => this.#answer(response, resources, { rejected, stream })
-    const applied = this.#receiving === undefined ? take() : this.#receiving.then(take)
-    if (!(applied instanceof Promise)) {
-      answer(applied)
+  #receive(response: ResponseEnvelope, stream: Stream): void {
+    const bytes = response.resources.reduce((sum, { length }) => sum + length, 0)
+    this.#options.events?.received?.(response.typeUrl, response.resources.length, bytes)
+    const take = () => this.#take(response)
+    const answer = (taken: Taken) => this.#answer(response, taken, stream)
+    const taken = this.#receiving === undefined ? take() : this.#receiving.then(take)
+    if (!(taken instanceof Promise)) {
+      answer(taken)
       return
     }
-    const receiving = applied.then(answer).finally(() => {
+    const receiving = taken.then(answer).finally(() => {
       if (this.#receiving === receiving) this.#receiving = undefined
     })
     this.#receiving = receiving
   }
 
-  #apply(typeUrl: string, resources: readonly AdsResource[], removed: readonly string[]) {
-    const refuse = (cause: unknown) => {
+  #take(response: ResponseEnvelope): Taken | Promise<Taken> {
+    const resources: AdsResource[] = []
+    const refuse = (cause: unknown): Taken => {
       // A fault of ours, not of the resources: they count as not taken, and the next stream asks for them again.
       const reason = `not applied: ${cause instanceof Error ? cause.message : cause}`
-      this.#options.log.warn(reason, { typeUrl, resources: resources.length })
-      return resources.map(({ name }) => ({ name, reason }))
+      this.#options.log.warn(reason, { typeUrl: response.typeUrl, resources: response.resources.length })
+      return { resources, rejected: resources.map(({ name }) => ({ name, reason })) }
     }
-    const type = this.#types.get(typeUrl)
-    if (type === undefined) return []
     try {
-      const rejected = inTurns(type.apply(resources, removed), { onTurn: this.#options.events?.turn })
-      return rejected instanceof Promise ? rejected.catch(refuse) : rejected
+      const taken = inTurns(this.#steps(response, resources), { onTurn: this.#options.events?.turn })
+      return taken instanceof Promise ? taken.catch(refuse) : taken
     } catch (cause) {
       return refuse(cause)
     }
   }
 
-  #answer(
-    { typeUrl, nonce, removedResources: removed }: discovery.DeltaDiscoveryResponse,
-    resources: readonly AdsResource[],
-    { rejected, stream }: { readonly rejected: readonly RejectedResource[]; readonly stream: Stream },
-  ): void {
+  /** Appends to `resources` as they are read, so that they are known when something fails. */
+  *#steps({ typeUrl, removed, resources: encoded }: ResponseEnvelope, resources: AdsResource[]): Steps<Taken> {
+    const unreadable: RejectedResource[] = []
+    for (const [index, bytes] of encoded.entries()) {
+      try {
+        resources.push(readResource(bytes))
+      } catch (cause) {
+        unreadable.push({ name: `resource ${index}`, reason: `does not decode: ${(cause as Error).message}` })
+      }
+      yield
+    }
+    const type = this.#types.get(typeUrl)
+    const rejected = type === undefined ? [] : yield* type.apply(resources, removed)
+    return { resources, rejected: [...unreadable, ...rejected] }
+  }
+
+  #answer({ typeUrl, nonce, removed }: ResponseEnvelope, { resources, rejected }: Taken, stream: Stream): void {
     if (rejected.length > 0) this.#options.log.warn('resources rejected', { typeUrl, rejected: rejected.slice(0, 10) })
     const versions = resources.map((resource) => [resource.name, resource.version] as const)
     const request = this.#session.received({ typeUrl, nonce, resources: versions, removed, rejected })
@@ -239,9 +254,4 @@ export class AdsClient {
       }),
     )
   }
-}
-
-function resourceOf(resource: discovery.Resource): AdsResource {
-  const { name, version, aliases } = resource
-  return { name, version, aliases, bytes: resource.resource?.value ?? new Uint8Array() }
 }

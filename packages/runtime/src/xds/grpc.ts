@@ -135,15 +135,14 @@ export function callUnary<I extends DescMessage, O extends DescMessage>(
   })
 }
 
-/** One call that streams both ways. */
-export function callStream<I extends DescMessage, O extends DescMessage>(
+/** One call that streams both ways. `read` decodes what arrives, where that is not to be the whole message. */
+export function callStream<I extends DescMessage, O extends DescMessage, R = MessageShape<O>>(
   client: grpc.Client,
   method: DescMethodBiDiStreaming<I, O>,
   metadata: grpc.Metadata,
-): grpc.ClientDuplexStream<MessageInitShape<I>, MessageShape<O>> {
+  read?: (bytes: Buffer) => R,
+): grpc.ClientDuplexStream<MessageInitShape<I>, R> {
   const { path, requestSerialize, responseDeserialize } = grpcMethodOf(method)
-  return client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata) as grpc.ClientDuplexStream<
-    MessageInitShape<I>,
-    MessageShape<O>
-  >
+  const stream = client.makeBidiStreamRequest(path, requestSerialize, read ?? responseDeserialize, metadata)
+  return stream as grpc.ClientDuplexStream<MessageInitShape<I>, R>
 }

@@ -25,6 +25,8 @@ export class Waiters {
   }
 
   settle(typeUrl: string, name: string): void {
+    // Mostly nobody waits, and a response may hold thousands of names.
+    if (this.#waiting.size === 0) return
     const key = `${typeUrl}\0${name}`
     this.#waiting.get(key)?.resolve()
     this.#waiting.delete(key)
