@@ -333,13 +333,14 @@ test('HTTP through a waypoint: what could be read in two ways is not forwarded',
     // A plain request, whose body is only a body.
     upgradeWithBody: [200],
     connectionListsLength: [200],
-    // The field is left out, as nghttp2 does.
-    'h2 crlfInHeader': [200],
+    'h2 crlfInHeader': [400],
   }
+  /** What costs the request only. */
+  const goesOn = new Set(['h2 crlfInHeader'])
   for (const [name, { statuses, closed }] of Object.entries(found)) {
     const wanted = expected[name] ?? (name.startsWith('h2 ') ? [-1] : [400])
     expect([name, statuses]).toEqual([name, wanted])
-    if (wanted[0] !== 200) expect([name, closed]).toEqual([name, true])
+    if (wanted[0] !== 200) expect([name, closed]).toEqual([name, !goesOn.has(name)])
   }
   await expectAllAlive()
 })

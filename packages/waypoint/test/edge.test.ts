@@ -160,6 +160,23 @@ describe('HTTP/1.1', () => {
     expect(received()).toMatch(/^HTTP\/1.1 500/)
   })
 
+  test('a client that reads only when it has sent everything gets its early answer', async () => {
+    const { socket, received } = connect()
+    socket.pause()
+    const length = 8 << 20
+    socket.write(`POST /none HTTP/1.1\r\nHost: h\r\nContent-Length: ${length}\r\n\r\n`)
+    // At once, and then in pieces, so that it is answered in between.
+    for (let sent = 0; sent < length; sent += 1 << 20) {
+      await new Promise((resolve) => socket.write(Buffer.alloc(1 << 20), resolve))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    socket.resume()
+    await expect.poll(received).toMatch(/^HTTP\/1.1 500/)
+    // All of it was read, and the connection goes on.
+    socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n')
+    await expect.poll(received).toContain('HTTP/1.1 200')
+  })
+
   test('idle connections end', async () => {
     const { socket, closed, received } = connect()
     socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n')

@@ -215,6 +215,19 @@ describe('a malformed request (RFC 9113 §8.1.1) gets to no backend', () => {
     await expect.poll(() => client.statuses.get(5) ?? client.goaway?.code).toBeDefined()
   })
 
+  test('trailers that come together with their head are answered 400', async () => {
+    const client = connect()
+    const frames = (stream: number, bad: Field) => [
+      headers(stream, post, false),
+      data(stream, 'abc'),
+      headers(stream, [bad]),
+    ]
+    client.socket.write(Buffer.concat([...frames(1, ['x-bad', 'a\r\nb']), ...frames(3, ['x-good', 'c'])]))
+    await expect.poll(() => client.statuses.get(1)).toBe('400')
+    await expect.poll(() => client.statuses.get(3)).toBe('200')
+    expect(seen).toEqual(['POST / abc'])
+  })
+
   test('a hundred of those cost the connection', async () => {
     const client = connect()
     for (let stream = 1; stream <= 199; stream += 2) client.send(headers(stream, [...get, ['x-bad', 'a\nb']]))

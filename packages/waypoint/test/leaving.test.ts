@@ -167,10 +167,11 @@ test('who resets in an upload that the backend does not read is missed', async (
 
 /** Bytes of this client that the kernel keeps at the other end. */
 function unread(client: net.Socket): number {
-  const port = `:${client.localPort!.toString(16).toUpperCase().padStart(4, '0')}`
+  const hex = (port: number) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  const [port, there] = [hex(client.localPort!), hex(client.remotePort!)]
   for (const line of readFileSync('/proc/net/tcp', 'utf8').split('\n')) {
-    const [, , remote, , queues] = line.trim().split(/\s+/)
-    if (remote?.endsWith(port)) return Number.parseInt(queues!.split(':')[1]!, 16)
+    const [, local, remote, , queues] = line.trim().split(/\s+/)
+    if (local?.endsWith(there) && remote?.endsWith(port)) return Number.parseInt(queues!.split(':')[1]!, 16)
   }
   return 0
 }

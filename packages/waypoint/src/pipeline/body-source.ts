@@ -30,10 +30,14 @@ export interface BodySource {
   finish(linger: Linger): void
 }
 
+/** What is still read of a request after its response. Nothing is given up before the client has the whole of that. */
 export interface Linger {
+  /** Of HTTP/2, whose streams can be ended alone. HTTP/1 has to read on: a reset would take the response from the client. */
   readonly bytes: number
-  readonly ms: number
-  /** Whether the client has the whole of the response; before, nothing is given up for the time it takes. */
+  /** Without a byte. */
+  readonly quietMs: number
+  readonly totalMs: number
+  /** Whether the client has the whole of the response. */
   readonly isTaken: () => boolean
 }
 
@@ -112,7 +116,7 @@ class SmallBody implements BodySource {
 
   finish(linger: Linger): void {
     if (this.#content !== undefined) return
-    giveUpAfter(this.#request, linger)
+    giveUpAfter(this.#request, linger, () => this.#bytes)
     this.#request.resume()
   }
 }
@@ -151,15 +155,24 @@ class StreamedBody implements BodySource {
 
   finish(linger: Linger): void {
     if (this.#body.complete || this.#request.destroyed) return
-    giveUpAfter(this.#request, linger)
-    void this.#body.discard(linger.bytes).then((ended) => {
+    giveUpAfter(this.#request, linger, () => this.#body.bytes)
+    const isHttp2 = 'stream' in this.#request
+    void this.#body.discard(isHttp2 ? linger.bytes : Number.POSITIVE_INFINITY).then((ended) => {
       if (!ended) giveUp(this.#request)
     })
   }
 }
 
-function giveUpAfter(request: IncomingRequest, { ms, isTaken }: Linger): void {
-  const timer = setInterval(() => isTaken() && giveUp(request), ms)
+function giveUpAfter(request: IncomingRequest, { quietMs, totalMs, isTaken }: Linger, received: () => number): void {
+  let before = received()
+  let lingeredMs = 0
+  const timer = setInterval(() => {
+    if (!isTaken()) return
+    lingeredMs += quietMs
+    const now = received()
+    if (now === before || lingeredMs >= totalMs) giveUp(request)
+    before = now
+  }, quietMs)
   timer.unref()
   const stop = () => clearInterval(timer)
   request.once('end', stop)

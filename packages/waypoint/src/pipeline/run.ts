@@ -24,10 +24,10 @@ import { chooseBackend } from './weights.ts'
 const idempotentMethods = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
 /**
- * What of a request is still read after its response, so that the connection can be kept, or the response is not lost with it:
- * nginx's lingering_timeout has the same seconds, between two reads.
+ * What of a request is still read after its response, so that the connection can be kept, or the response is not lost with it
+ * (RFC 9112 §9.6): the seconds are those of nginx's lingering_timeout and lingering_time.
  */
-const linger = { bytes: 1 << 20, ms: 5_000 }
+const linger = { bytes: 1 << 20, quietMs: 5_000, totalQuiets: 6 }
 
 /** So long a client whose request stood still may read why it is given up. */
 const lastWordMs = 1_000
@@ -86,9 +86,11 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
       this.#fail(MeshError.from(cause))
     }
     clearTimeout(this.#deadline)
+    const quietMs = Math.min(linger.quietMs, this.services.stallTimeoutMs)
     this.body.finish({
       bytes: linger.bytes,
-      ms: Math.min(linger.ms, this.services.stallTimeoutMs),
+      quietMs,
+      totalMs: linger.totalQuiets * quietMs,
       isTaken: () => this.responder.taken,
     })
   }

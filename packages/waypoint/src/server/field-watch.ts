@@ -9,8 +9,8 @@ import { FieldCheck, type FieldFault, type FrameHandler, FrameParser, HeaderBloc
 const maxBlockBytes = 1 << 18
 
 export interface FieldWatchOptions {
-  /** A stream's trailing fields are at fault; its request has been shown already. */
-  readonly onTrailers: (streamId: number, fault: FieldFault) => void
+  /** A stream's trailing fields are at fault. Answers whether its request has been shown; if not, it is as if its head were. */
+  readonly onTrailers: (streamId: number, fault: FieldFault) => boolean
   /** Nothing can be read any more: what the client sends breaks the protocol, or its heads are at fault again and again. */
   readonly onBroken: (reason: string) => void
 }
@@ -22,7 +22,7 @@ export class FieldWatch {
   readonly #options: FieldWatchOptions
   readonly #parser: FrameParser
   readonly #check = new FieldCheck()
-  /** Streams whose heads are at fault and that have not been asked for. */
+  /** Streams at fault that have not been asked for. */
   readonly #faults = new Map<number, FieldFault>()
   #lastStreamId = 0
   #found = 0
@@ -52,7 +52,7 @@ export class FieldWatch {
     }
   }
 
-  /** What is wrong with the head of a stream that the server shows; 'unknown' once nothing can be read. Told once. */
+  /** What is wrong with a stream that the server shows; 'unknown' once nothing can be read. Told once. */
   faultOf(streamId: number): FieldFault | 'unknown' | undefined {
     if (this.#found === 0) return undefined
     const fault = this.#faults.get(streamId)
@@ -64,8 +64,8 @@ export class FieldWatch {
     const isHead = streamId > this.#lastStreamId
     if (isHead) this.#lastStreamId = streamId
     if (fault === undefined) return
-    if (isHead) this.#faults.set(streamId, fault)
-    else this.#options.onTrailers(streamId, fault)
+    // Head and trailers may come at once, before node has made a stream of them.
+    if (isHead || !this.#options.onTrailers(streamId, fault)) this.#faults.set(streamId, fault)
     if (++this.#found >= maxFaults) this.#break(`${maxFaults} requests with malformed fields`)
   }
 

@@ -96,7 +96,7 @@ export function createHttp2Server({
   const onAnyRequest: typeof onRequest = (request, response) => {
     const { stream } = request
     const fault = stream.session === undefined ? undefined : clients.get(stream.session)?.fields.faultOf(stream.id ?? 0)
-    if (fault !== undefined) refuse(request, response, 400, describeFault(fault, 'header'))
+    if (fault !== undefined) refuse(request, response, 400, describeFault(fault, 'a'))
     else if (!methods.has(request.method)) refuse(request, response, 501, `the method ${request.method} is not known`)
     else onRequest(request, response)
   }
@@ -148,10 +148,11 @@ export function createHttp2Server({
     const fields = new FieldWatch({
       onTrailers(streamId, fault) {
         const opened = streams.get(streamId)
-        if (opened === undefined) return
+        if (opened === undefined) return false
         refused('bad-request')
-        log.info('a request is reset', { reason: describeFault(fault, 'trailing'), client: clientOf(stream) })
+        log.info('a request is reset', { reason: describeFault(fault, 'a trailing'), client: clientOf(stream) })
         opened.close(http2.constants.NGHTTP2_PROTOCOL_ERROR)
+        return true
       },
       // node finds most of it too, and says more to the client: it has the first word.
       onBroken: (reason) =>
@@ -184,8 +185,8 @@ export function createHttp2Server({
   }
 }
 
-function describeFault(fault: FieldFault | 'unknown', kind: 'header' | 'trailing'): string {
+function describeFault(fault: FieldFault | 'unknown', which: 'a' | 'a trailing'): string {
   return fault === 'unknown'
     ? 'what came before it on the connection is malformed'
-    : `the ${fault} of a ${kind} field has a character that none may have (RFC 9113 section 8.2.1)`
+    : `the ${fault} of ${which} field has a character that none may have (RFC 9113 section 8.2.1)`
 }
