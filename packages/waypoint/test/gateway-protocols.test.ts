@@ -215,7 +215,8 @@ describe('UDPRoute', () => {
       socket.send(text, world.waypoint.gateway.boundUdpPort(5300)!, '127.0.0.1')
       expect(await once(socket, 'message').then(([message]) => String(message))).toBe(first)
     }
-    socket.close()
+    // Open until the end: who got its port again would be in its flow.
+    closers.push(() => socket.close())
     return first
   }
 
