@@ -1,7 +1,8 @@
 // `npm test`: everything a machine can check, step by step, with a table of times at the end.
 //   npm test [-- STEP...]   runs only the steps named
-// With CI=true a step that cannot run here fails; elsewhere it is skipped by name.
-import { spawnSync } from 'node:child_process'
+// With CI=true a step that cannot run here fails; elsewhere it is skipped by name. There the end of what failed steps printed
+// comes once more after everything, for whoever sees the last lines only.
+import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -13,24 +14,40 @@ const ci = process.env['CI'] === 'true'
 
 interface Step {
   readonly name: string
-  readonly run: () => boolean
+  readonly run: () => boolean | Promise<boolean>
   /** Why it can't run here; undefined when it can. */
   readonly obstacle?: () => string | undefined
 }
 
-function command(program: string, args: readonly string[], cwd = root): boolean {
-  const done = spawnSync(program, args, { cwd, stdio: 'inherit' })
-  if (done.error) process.stderr.write(`${program}: ${done.error.message}\n`)
-  return done.status === 0
+/** What the step that runs has printed, of its last characters. Filled with CI=true only. */
+let printed = ''
+const KEPT_CHARACTERS = 8000
+
+/** Runs a program to its end; its output is ours. */
+function command(program: string, args: readonly string[], cwd = root): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const child = spawn(program, args, { cwd, stdio: ci ? ['inherit', 'pipe', 'pipe'] : 'inherit' })
+  const passOn = (to: NodeJS.WriteStream) => (text: string) => {
+    to.write(text)
+    printed = (printed + text).slice(-KEPT_CHARACTERS)
+  }
+  child.stdout?.setEncoding('utf8').on('data', passOn(process.stdout))
+  child.stderr?.setEncoding('utf8').on('data', passOn(process.stderr))
+  child.on('error', (error) => {
+    process.stderr.write(`${program}: ${error.message}\n`)
+    resolve(false)
+  })
+  child.on('close', (status) => resolve(status === 0))
+  return promise
 }
 
 /** Generates into a folder of its own and compares, so that a stale file fails and nothing in the checkout changes. */
-function protobufIsCurrent(): boolean {
+async function protobufIsCurrent(): Promise<boolean> {
   const fresh = mkdtempSync(join(tmpdir(), 'wishbone-gen-'))
   try {
     const folder = join(root, 'packages/proto')
-    if (!command(bin('buf'), ['generate', '-o', fresh], folder)) return false
-    if (command('diff', ['-r', join(fresh, 'src/gen'), join(folder, 'src/gen')])) return true
+    if (!(await command(bin('buf'), ['generate', '-o', fresh], folder))) return false
+    if (await command('diff', ['-r', join(fresh, 'src/gen'), join(folder, 'src/gen')])) return true
     process.stderr.write(
       "packages/proto/src/gen is stale: run 'buf generate' in packages/proto and commit the result\n",
     )
@@ -44,7 +61,7 @@ function protobufIsCurrent(): boolean {
  * Whether a program of the build before the last change of the wire can still read it: one release of skew works between any
  * two programs. A clone without history has nothing to compare with.
  */
-function protobufIsCompatible(): boolean {
+async function protobufIsCompatible(): Promise<boolean> {
   const git = (...args: string[]): string =>
     spawnSync('git', args, { cwd: root, encoding: 'utf8' }).stdout?.trim() ?? ''
   const last = git('log', '-1', '--format=%H', '--', 'packages/proto/proto')
@@ -57,7 +74,8 @@ function protobufIsCompatible(): boolean {
   try {
     const archive = spawnSync('git', ['archive', before, 'packages/proto'], { cwd: root, maxBuffer: 64 << 20 }).stdout
     if (spawnSync('tar', ['-x', '-C', folder], { input: archive }).status !== 0) return false
-    return command(bin('buf'), ['breaking', '--against', join(folder, 'packages/proto')], join(root, 'packages/proto'))
+    const against = ['--against', join(folder, 'packages/proto')]
+    return await command(bin('buf'), ['breaking', ...against], join(root, 'packages/proto'))
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -76,9 +94,9 @@ function namespacesObstacle(): string | undefined {
 }
 
 /** The CNI plugin's own checks; hosts run it, so it is in Go. */
-function cniPluginIsSound(): boolean {
+async function cniPluginIsSound(): Promise<boolean> {
   const folder = join(root, 'packages/node/cni')
-  return command('go', ['vet', './...'], folder) && command('go', ['test', './...'], folder)
+  return (await command('go', ['vet', './...'], folder)) && (await command('go', ['test', './...'], folder))
 }
 
 function goObstacle(): string | undefined {
@@ -93,7 +111,7 @@ function helmObstacle(): string | undefined {
     : 'the chart cannot be rendered here; install Helm, or Go to build it'
 }
 
-const vitest = (project: string): boolean =>
+const vitest = (project: string): Promise<boolean> =>
   command(process.execPath, [
     '--disable-warning=ExperimentalWarning',
     bin('vitest').replace(/\.bin\/vitest$/, 'vitest/vitest.mjs'),
@@ -147,6 +165,7 @@ interface Outcome {
   readonly name: string
   readonly result: 'passed' | 'failed' | 'skipped'
   readonly seconds: number
+  readonly printed: string
 }
 
 const outcomes: Outcome[] = []
@@ -154,12 +173,16 @@ for (const step of steps) {
   if (wanted.length > 0 && !wanted.includes(step.name)) continue
   process.stdout.write(`\n== ${step.name}\n`)
   const started = Date.now()
+  printed = ''
   const obstacle = step.obstacle?.()
   if (obstacle) process.stderr.write(`${step.name}: ${obstacle}\n`)
-  const result = obstacle ? (ci ? 'failed' : 'skipped') : step.run() ? 'passed' : 'failed'
-  outcomes.push({ name: step.name, result, seconds: (Date.now() - started) / 1000 })
+  const result = obstacle ? (ci ? 'failed' : 'skipped') : (await step.run()) ? 'passed' : 'failed'
+  outcomes.push({ name: step.name, result, seconds: (Date.now() - started) / 1000, printed })
 }
 
+for (const { name, result, printed } of outcomes) {
+  if (ci && result === 'failed') process.stdout.write(`\n== ${name} failed; the end of what it printed\n${printed}\n`)
+}
 process.stdout.write('\n')
 for (const { name, result, seconds } of outcomes) {
   process.stdout.write(`${name.padEnd(22)}${result.padEnd(10)}${seconds.toFixed(1).padStart(8)} s\n`)
