@@ -72,6 +72,41 @@ test('copies exactly both ways at once, for many connections, with slow readers'
   )
 })
 
+test('a read that the other side does not take at once leaves the next ones as they are', async () => {
+  const [app, near] = await pair()
+  const [far, service] = await pair()
+  const copy = copySockets(near, far)
+  const sent = createHash('sha256')
+  const received = createHash('sha256')
+  let total = 0
+  let taken = 0
+  service.on('data', (chunk: Buffer) => {
+    received.update(chunk)
+    taken += chunk.length
+  })
+  const write = (length: number) => {
+    const chunk = randomBytes(length)
+    sent.update(chunk)
+    total += length
+    app.write(chunk)
+  }
+  // Which read it is that finds the other side full, a large one or the small one behind it, is chance; twelve times is enough.
+  for (let round = 0; round < 12; round++) {
+    service.pause()
+    for (let before = -1, size = 64 << 10; before !== copy.sent; size = (96 << 10) - size) {
+      before = copy.sent
+      write(size)
+      for (let waited = 0; waited < 20 && copy.sent < total; waited++) await sleep(1)
+    }
+    write(200 << 10)
+    service.resume()
+    await expect.poll(() => taken, { interval: 1 }).toBe(total)
+  }
+  expect(received.digest('hex')).toBe(sent.digest('hex'))
+  for (const socket of [app, service]) socket.end()
+  await copy.done
+})
+
 test('passes each end on by itself', async () => {
   const { app, service, copy } = await path()
   app.end('question')

@@ -21,54 +21,60 @@ const largeRead = 64 << 10
 const spare: Buffer[] = []
 const mostSpare = 16
 
+/** Directions that have a buffer of their own at a time; more than that are read into the shared one. */
+const mostPrivate = 64
+let privateCount = 0
+
 /** One direction: reads from one socket and writes to the other; reading stops while the kernel has not taken what was read. */
 class Direction {
   bytes = 0
   source: net.Socket | undefined
   target: net.Socket | undefined
-  #own: Buffer | undefined
+  /**
+   * Where the next read goes. node asks for it as soon as `read` returns, also when that stops reading, and reads into it whenever
+   * reading goes on: it must change inside `read` only.
+   */
+  #next: Buffer = sharedRead
   #paused = false
-  #release = false
 
-  /** Where the next read goes. */
-  readonly buffer = (): Buffer => this.#own ?? sharedRead
+  readonly buffer = (): Buffer => this.#next
 
   readonly read = (length: number): boolean => {
     this.bytes += length
     const target = this.target!
     if (target.destroyed) return true
-    if (this.#own === undefined) {
-      // The shared buffer is somebody else's with the next read, and the kernel may take its time.
-      target.write(Buffer.from(sharedRead.subarray(0, length)), this.#onWritten)
-      if (length >= largeRead) this.#own = spare.pop() ?? Buffer.allocUnsafeSlow(readSize)
-    } else {
-      target.write(this.#own.subarray(0, length), this.#onWritten)
-      this.#release = length < largeRead
-    }
-    if (target.writableLength === 0) this.#tryRelease()
-    else this.#paused = true
+    const isShared = this.#next === sharedRead
+    const chunk = this.#next.subarray(0, length)
+    // The shared buffer is somebody else's with the next read, and the kernel may take its time.
+    target.write(isShared ? Buffer.from(chunk) : chunk, this.#onWritten)
+    this.#paused = target.writableLength > 0
+    if (isShared) {
+      if (length >= largeRead) this.#takePrivate()
+    } else if (length < largeRead && !this.#paused) this.#giveBack()
     return !this.#paused
   }
 
-  /** Gives the private buffer back at the end. Only when the target is done with it. */
+  /** Both sockets are closed: nothing is read any more, and nothing written. */
   finish(): void {
-    this.#release = true
-    if (this.target?.destroyed === true || this.target?.writableLength === 0) this.#tryRelease()
+    if (this.#next !== sharedRead) this.#giveBack()
   }
 
   readonly #onWritten = (): void => {
-    if (this.target!.writableLength > 0) return
-    this.#tryRelease()
-    if (!this.#paused) return
+    if (!this.#paused || this.target!.writableLength > 0) return
     this.#paused = false
     this.source!.resume()
   }
 
-  #tryRelease(): void {
-    if (!this.#release) return
-    this.#release = false
-    if (this.#own !== undefined && spare.length < mostSpare) spare.push(this.#own)
-    this.#own = undefined
+  #takePrivate(): void {
+    if (privateCount === mostPrivate) return
+    privateCount++
+    this.#next = spare.pop() ?? Buffer.allocUnsafeSlow(readSize)
+  }
+
+  #giveBack(): void {
+    privateCount--
+    if (spare.length < mostSpare) spare.push(this.#next)
+    this.#next = sharedRead
   }
 }
 
