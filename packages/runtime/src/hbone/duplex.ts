@@ -108,6 +108,7 @@ export class TunnelDuplex extends Duplex {
       if (error === null) this.#stream.resetWith(errorCodes.cancel, undefined)
       else this.#stream.reset(MeshError.from(error, 'client-closed'))
     }
+    this.#stream.abandon()
     this.#drained()
     callback(error)
   }

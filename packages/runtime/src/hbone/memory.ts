@@ -59,14 +59,17 @@ export class ReadMemory {
     return this.#reading && this.#slab === undefined ? Buffer.from(piece) : piece
   }
 
+  /**
+   * What is read from now on is thrown away, but it is read: the region stays this connection's, and its slab is nobody else's any
+   * more.
+   */
   close(): void {
     this.#closed = true
-    this.#release()
   }
 
   #next(): Buffer {
     const slab = this.#slab
-    if (slab === undefined) return this.#region
+    if (slab === undefined || this.#closed) return this.#region
     if (slab.held === 0) this.#offset = 0
     else if (slabSize - this.#offset < readSize) {
       this.#retire()

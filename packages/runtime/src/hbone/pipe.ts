@@ -105,6 +105,7 @@ class TunnelPipe implements Copy, TunnelSink {
     const cause = this.#socketError
     if (cause !== undefined) this.#error ??= reportable(cause, 'downstream')
     if (!this.#streamClosed) this.#stream.reset(brokenBy(cause))
+    this.#stream.abandon()
     this.#settle()
   }
 

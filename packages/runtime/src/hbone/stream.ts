@@ -237,14 +237,17 @@ export class H2Stream implements Tunnel {
     this.#closed = true
     this.#error = error
     this.#pending = []
-    if (error !== undefined || this.#sink === undefined) this.#giveUpReceived()
+    if (error !== undefined || this.#sink === undefined) this.abandon()
     this.#host.remove(this)
     this.onClosedEarly?.(error)
     this.#sink?.closed(error)
   }
 
-  /** The connection's window must not shrink by what a broken stream's user will never take. */
-  #giveUpReceived(): void {
+  /**
+   * What was received will never be consumed. Also to be called of a stream that has ended: the connection's window must not shrink
+   * by it.
+   */
+  abandon(): void {
     this.#early = []
     this.#host.consumed(this.#unconsumed)
     this.#holdings.release(this.#unconsumed)

@@ -317,6 +317,22 @@ test('HBONE inside HBONE carries bytes exactly and does not lock up', async () =
   await inner.drain()
 })
 
+test("what nobody reads of a tunnel that has ended costs the connection's window nothing", async () => {
+  const window = 4 << 20
+  let inner: ReturnType<typeof toDuplex>[] = []
+  const pair = await sessionPair({
+    settings: { connectionWindow: window, streamWindow: window },
+    onConnect: (request) => void inner.push(toDuplex(request.accept()).end()),
+  })
+  for (let i = 0; i < 4; i++) {
+    const outer = toDuplex(await pair.client.open('10.0.0.1:80', {}))
+    outer.resume().end(Buffer.alloc(3 << 20))
+    await expect.poll(() => pair.server.streams).toBe(0)
+    for (const tunnel of inner) tunnel.destroy()
+    inner = []
+  }
+})
+
 test('a tunnel serves HTTP like a socket', async () => {
   const seen: unknown[] = []
   const web = http.createServer((request, response) => {
