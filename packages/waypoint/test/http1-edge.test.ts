@@ -60,6 +60,8 @@ describe('refused, with the connection, before a backend sees it', () => {
     ['x_real_ip', [get, 'Host: h', 'x_real_ip: 1.1.1.1']],
     ['a URI of another scheme', ['GET ftp://h/ HTTP/1.1', 'Host: h']],
     ['a URI without a host', ['GET http:///x HTTP/1.1', 'Host: h']],
+    ['a URI with another host', ['GET http://other/ HTTP/1.1', 'Host: h']],
+    ['a URI with another port', ['GET http://h:81/ HTTP/1.1', 'Host: h']],
     ['a URI with a user', ['GET http://u@h/ HTTP/1.1', 'Host: h']],
     ['an authority', ['GET h:80 HTTP/1.1', 'Host: h']],
     ['a query alone', ['GET ?a HTTP/1.1', 'Host: h']],
@@ -103,12 +105,8 @@ describe('passed on', () => {
       /^api_key: a\r\nx_request_id: b/m,
     ],
     ['TRACE', ['TRACE / HTTP/1.1', 'Host: h'], '', /^TRACE \//],
-    [
-      'a URI, whose host counts',
-      ['GET http://other/x HTTP/1.1', 'Host: h'],
-      '',
-      /^GET \/x HTTP\/1.1\r\nhost: other\r\n/,
-    ],
+    ['a URI, as a path', ['GET http://other/x HTTP/1.1', 'Host: Other'], '', /^GET \/x HTTP\/1.1\r\nhost: other\r\n/],
+    ['a URI of HTTP/1.0', ['GET http://other/x HTTP/1.0'], '', /^GET \/x HTTP\/1.1\r\nhost: other\r\n/],
     [
       'an extension of a chunk, without it',
       [post, 'Host: h', 'Transfer-Encoding: chunked'],

@@ -183,6 +183,7 @@ describe('a malformed request (RFC 9113 §8.1.1) gets to no backend', () => {
     ...['x-bad\r\nx-injected', 'x-bad:', 'x-bad a', ' x-bad', 'x-bad\0', 'x-b\xe4d', ''].map(
       (name) => [name, 'x-bad'] as const,
     ),
+    ...['a b', 'a/b', '<a>', '\x80'].map((value) => ['host', value] as const),
   ]
   test.each(fields)('the field %j: %j is answered 400; in trailers its stream is reset', async (name, value) => {
     const client = connect()

@@ -18,12 +18,10 @@ export function malformed(request: IncomingRequest, head: Head): string | undefi
   if (forbiddenInTarget.test(head.target)) return 'the target has a fragment or a character that no target has'
   if (!authorityForm.test(head.authority)) return 'its Host is no host'
   if (head.method === 'TRACE' && hasBody(request, head)) return 'a TRACE has no content'
-  const ofVersion = head.isHttp2 ? malformedHttp2(head) : malformedHttp1(request, head)
+  if (namesAnotherHost(head))
+    return `its Host is another than ${head.isHttp2 ? 'its :authority' : 'that of its target'}`
+  const ofVersion = head.isHttp2 ? undefined : malformedHttp1(request, head)
   return ofVersion ?? misleadingName(head.rawHeaders)
-}
-
-function malformedHttp2(head: Head): string | undefined {
-  return namesAnotherHost(head) ? 'its Host is another than its :authority' : undefined
 }
 
 function malformedHttp1(request: IncomingRequest, head: Head): string | undefined {
@@ -40,7 +38,7 @@ function malformedHttp1(request: IncomingRequest, head: Head): string | undefine
   return hosts === 0 && request.httpVersionMinor >= 1 ? 'it has no Host' : undefined
 }
 
-/** RFC 9113 §8.3.1. Backends, and what stands in front of us, may go by the one that we did not. */
+/** RFC 9112 §3.2, RFC 9113 §8.3.1. Backends, and what stands in front of us, may go by the one that we did not. */
 function namesAnotherHost(head: Head): boolean {
   const host = head.header('host')
   return host !== undefined && host !== head.authority && host.toLowerCase() !== head.authority.toLowerCase()

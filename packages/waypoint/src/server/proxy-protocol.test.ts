@@ -26,6 +26,12 @@ describe('headers', () => {
       'invalid: its line can not be read',
     ],
     ['version 1, port', Buffer.from('PROXY TCP4 1.2.3.4 1.2.3.4 70000 2\r\n'), 'invalid: its line can not be read'],
+    [
+      'version 1, port of ours',
+      Buffer.from('PROXY TCP4 1.2.3.4 1.2.3.4 7 99999\r\n'),
+      'invalid: its line can not be read',
+    ],
+    ['version 1, address of ours', Buffer.from('PROXY TCP4 1.2.3.4 ::1 7 80\r\n'), 'invalid: its line can not be read'],
     ['version 1, too long', Buffer.from(`PROXY TCP4 ${'1'.repeat(120)}`), 'invalid: its line is too long'],
     ['version 2', version2(0x21, 0x11, v4), '192.0.2.7 8080 after 28'],
     ['version 2 with more than addresses', version2(0x21, 0x11, [...v4, 1, 0, 1, 9]), '192.0.2.7 8080 after 32'],

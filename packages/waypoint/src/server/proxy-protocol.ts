@@ -38,13 +38,13 @@ function parse1(bytes: Buffer): ProxyHeader {
   const line = bytes.toString('latin1', 0, end)
   const length = end + 2
   if (/^PROXY UNKNOWN(?: |$)/.test(line)) return { kind: 'header', length, client: undefined }
-  const [, family, source = '', , sourcePort = ''] =
+  const [, family, source = '', destination = '', ...ports] =
     /^PROXY (TCP[46]) (\S+) (\S+) (\d{1,5}) (\d{1,5})$/.exec(line) ?? []
+  const size = family === 'TCP4' ? 4 : 16
   const ip = parseIp(source)
-  const isFamily = ip?.length === (family === 'TCP4' ? 4 : 16)
-  if (ip === undefined || !isFamily || Number(sourcePort) > 65_535)
-    return { kind: 'invalid', reason: 'its line can not be read' }
-  return { kind: 'header', length, client: { ip: canonicalIp(ip), port: Number(sourcePort) } }
+  const isSound = parseIp(destination)?.length === size && ports.every((port) => Number(port) <= 65_535)
+  if (ip?.length !== size || !isSound) return { kind: 'invalid', reason: 'its line can not be read' }
+  return { kind: 'header', length, client: { ip: canonicalIp(ip), port: Number(ports[0]) } }
 }
 
 function parse2(bytes: Buffer): ProxyHeader {

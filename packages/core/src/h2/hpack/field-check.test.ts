@@ -32,6 +32,10 @@ describe.each([false, true])('Huffman-coded: %s', (huffman) => {
     ['X-A', 'b'],
     [':path', '/'],
     [':', 'a'],
+    ['host', 'a.b:80'],
+    ['host', '[::1]'],
+    ['host', ''],
+    ['Host', 'a b'],
   ])('%j: %j is right', (name, value) => {
     expect(new FieldCheck().check(literal(name, value, huffman))).toBeUndefined()
   })
@@ -43,6 +47,16 @@ describe.each([false, true])('Huffman-coded: %s', (huffman) => {
       expect(new FieldCheck().check(literal(':path', value, huffman))).toBe('value')
     },
   )
+
+  test.each(['a b', 'a/b', 'a"b', 'a\\b', 'a?b', 'a#b', '<a>', '\x80'])('the host %j is not', (value) => {
+    const named = join([0x40 | 38], string(value, huffman))
+    for (const field of [literal('host', value, huffman, 0x40), named]) {
+      const check = new FieldCheck()
+      expect(check.check(field)).toBe('value')
+      expect(check.check(join([0x40 | 62], string('a', huffman)))).toBeUndefined()
+      expect(check.check(join([0x40 | 62], string(value, huffman)))).toBe('value')
+    }
+  })
 
   test.each(['', ' x', 'x ', 'x y', 'x:', 'x\r\ny', 'x\0', 'x\xe4', '(x)', 'x"', 'x/y', 'x@', 'x{', 'x\x7f'])(
     'the name %j is not',
@@ -73,7 +87,7 @@ test('it finds what a decoder and a pattern find, whatever is said in which orde
     .map(([name, value, huffman, how]) => literal(name, value, huffman, how))
   const reference = fc.integer({ min: 1, max: 66 }).map((index) => Uint8Array.of(0x80 | index))
   const named = fc
-    .tuple(fc.integer({ min: 1, max: 62 }), text, fc.boolean())
+    .tuple(fc.oneof(fc.constant(38), fc.integer({ min: 1, max: 62 })), text, fc.boolean())
     .map(([index, value, huffman]) => join([0x40 | index], string(value, huffman)))
   const block = fc.array(fc.oneof(field, reference, named), { maxLength: 6 }).map((parts) => join(...parts))
   const expected = (decoder: HpackDecoder, bytes: Uint8Array) =>
@@ -82,6 +96,7 @@ test('it finds what a decoder and a pattern find, whatever is said in which orde
       .some(
         ([name, value]) =>
           (name[0] !== ':' && !/^[\w!#$%&'*+\-.^`|~]+$/.test(name)) ||
+          (name === 'host' && /[\t \x80-\xff]/.test(value)) ||
           /[^\t\x20-\x7e\x80-\xff]|^[\t ]|[\t ]$/.test(value),
       )
   fc.assert(

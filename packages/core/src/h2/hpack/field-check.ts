@@ -8,9 +8,20 @@ import { DynamicTable, entryOverhead, staticTable } from './table.ts'
 /** Which part of a field has a character, or an end, that it may not have. */
 export type FieldFault = 'name' | 'value'
 
+const inName = 1
+const inValue = 2
+const inHost = 4
+const atEnds = 8
+type Kind = typeof inName | typeof inValue | typeof inHost
+
+const colon = 0x3a
+const host = [...'host'].map((character) => character.charCodeAt(0))
+
 interface Entry {
   readonly nameLength: number
   readonly nameFault: boolean
+  /** What its values consist of. */
+  readonly kind: Kind
   readonly fault: FieldFault | undefined
   readonly size: number
 }
@@ -18,6 +29,7 @@ interface Entry {
 const fixed: readonly Entry[] = staticTable.map(([name, value]) => ({
   nameLength: name.length,
   nameFault: false,
+  kind: name === 'host' ? inHost : inValue,
   fault: undefined,
   size: name.length + value.length + entryOverhead,
 }))
@@ -25,18 +37,14 @@ const fixed: readonly Entry[] = staticTable.map(([name, value]) => ({
 /** Where strings are decoded, one after the other. */
 const scratch = new Uint8Array(4096)
 
-const inName = 1
-const inValue = 2
-const atEnds = 4
-const colon = 0x3a
-
-/** What each byte may be part of (RFC 9113 §8.2.1, RFC 9110 §5.6.2). Whether upper case may is not looked at. */
+/** What each byte may be part of (RFC 9113 §8.2.1, RFC 9110 §5.6.2, RFC 3986 §3.2). Whether upper case may is not looked at. */
 const classes = Uint8Array.from({ length: 256 }, (_, code) => {
   const character = String.fromCharCode(code)
   const visible = (code > 0x20 && code < 0x7f) || code >= 0x80
   return (
     (/[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(character) ? inName : 0) |
     (visible || character === ' ' || character === '\t' ? inValue : 0) |
+    (/[-._~!$&'()*+,;=%@:[\]0-9A-Za-z]/.test(character) ? inHost : 0) |
     (visible ? atEnds : 0)
   )
 })
@@ -47,6 +55,8 @@ export class FieldCheck {
   readonly #reader = new BlockReader()
   /** Of the string that was read last. */
   #length = 0
+  /** Whether the name that was read last is `host`. */
+  #isHost = false
 
   /** `maxTableSize`: the SETTINGS_HEADER_TABLE_SIZE that the server has sent. */
   constructor(maxTableSize = 4096) {
@@ -88,18 +98,21 @@ export class FieldCheck {
     const nameIndex = reader.integer(indexed ? 6 : 4)
     let nameFault: boolean
     let nameLength: number
+    let kind: Kind
     if (nameIndex === 0) {
       nameFault = !this.#isText(inName)
       nameLength = this.#length
-    } else ({ nameFault, nameLength } = this.#table.entry(nameIndex, fixed))
-    const valueFault = !this.#isText(inValue)
+      kind = this.#isHost ? inHost : inValue
+    } else ({ nameFault, nameLength, kind } = this.#table.entry(nameIndex, fixed))
+    const valueFault = !this.#isText(kind)
     const fault = nameFault ? 'name' : valueFault ? 'value' : undefined
-    if (indexed) this.#table.add({ nameLength, nameFault, fault, size: nameLength + this.#length + entryOverhead })
+    if (indexed)
+      this.#table.add({ nameLength, nameFault, kind, fault, size: nameLength + this.#length + entryOverhead })
     return fault
   }
 
-  /** Whether the string that follows may be a name, or a value. Notes its length. */
-  #isText(kind: typeof inName | typeof inValue): boolean {
+  /** Whether the string that follows may be a name, or a value. Notes its length and, of a name, whether it is `host`. */
+  #isText(kind: Kind): boolean {
     const reader = this.#reader
     let bytes = reader.block
     let start = 0
@@ -114,7 +127,9 @@ export class FieldCheck {
       end = reader.end
     }
     this.#length = end - start
-    if (start === end) return kind === inValue
+    if (kind === inName)
+      this.#isHost = end - start === host.length && host.every((code, i) => bytes[start + i] === code)
+    if (start === end) return kind !== inName
     if (kind === inName && bytes[start] === colon) return true
     for (let i = start; i < end; i++) if ((classes[bytes[i]!]! & kind) === 0) return false
     return kind === inName || (classes[bytes[start]!]! & classes[bytes[end - 1]!]! & atEnds) !== 0
