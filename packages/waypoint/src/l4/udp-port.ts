@@ -16,7 +16,7 @@ const receiveBufferBytes = 4 << 20
 export interface UdpMetrics {
   datagram(direction: 'received' | 'sent', bytes: number): void
   flow(change: 'opened' | 'closed'): void
-  dropped(reason: 'denied' | 'no-route' | 'no-endpoint' | 'too-many-flows' | 'unreachable'): void
+  dropped(reason: 'denied' | 'no-route' | 'no-endpoint' | 'no-source-port' | 'too-many-flows' | 'unreachable'): void
 }
 
 export interface UdpPortOptions {
@@ -83,6 +83,8 @@ export class UdpPort {
   #onMessage(message: Buffer, address: string, port: number): void {
     const { metrics, now } = this.#options
     metrics.datagram('received', message.length)
+    // Who sends without a port wants no answer (RFC 768), and node throws at one: what cannot be a flow is no client's.
+    if (port === 0) return void metrics.dropped('no-source-port')
     const key = `${address} ${port}`
     let flow = this.#flows.get(key)
     if (flow === undefined) {
@@ -121,10 +123,12 @@ export class UdpPort {
       this.#socket.send(answer, port, address, () => {})
     })
     // Connected, so that nobody else's datagrams are taken for the endpoint's.
-    upstream.connect(endpoint.port, endpoint.host, () => {
+    // Without a callback, which node would give the error too instead of emitting it.
+    upstream.once('connect', () => {
       for (const message of flow.waiting ?? []) upstream.send(message)
       flow.waiting = null
     })
+    upstream.connect(endpoint.port, endpoint.host)
     return flow
   }
 
