@@ -56,16 +56,18 @@ export function matchesMatch(match: security.Match, facts: ConnectionFacts): boo
   if (match.notDestinationPorts.includes(port)) return false
   if (match.sourceIps.length > 0 && !anyNetwork(match.sourceIps, facts.sourceIp)) return false
   if (anyNetwork(match.notSourceIps, facts.sourceIp)) return false
-  if (match.destinationIps.length > 0 && !anyNetwork(match.destinationIps, facts.destinationIp)) return false
-  if (anyNetwork(match.notDestinationIps, facts.destinationIp)) return false
   if (match.namespaces.length > 0 && !anyString(match.namespaces, source?.namespace)) return false
   if (anyString(match.notNamespaces, source?.namespace)) return false
   if (match.serviceAccounts.length > 0 && !anyAccount(match.serviceAccounts, source)) return false
   if (anyAccount(match.notServiceAccounts, source)) return false
-  if (match.principals.length === 0 && match.notPrincipals.length === 0) return true
-  const principal = source === undefined ? undefined : principalOf(source)
-  if (match.principals.length > 0 && !anyString(match.principals, principal)) return false
-  return !anyString(match.notPrincipals, principal)
+  if (match.principals.length > 0 || match.notPrincipals.length > 0) {
+    const principal = source === undefined ? undefined : principalOf(source)
+    if (match.principals.length > 0 && !anyString(match.principals, principal)) return false
+    if (anyString(match.notPrincipals, principal)) return false
+  }
+  // The longest lists come last: those of what a waypoint stands in front of.
+  if (match.destinationIps.length > 0 && !anyNetwork(match.destinationIps, facts.destinationIp)) return false
+  return !anyNetwork(match.notDestinationIps, facts.destinationIp)
 }
 
 export function anyNetwork(networks: readonly security.Address[], ip: IpBytes): boolean {

@@ -1,6 +1,7 @@
 // All policies: what ztunnels enforce, what waypoints enforce, which workloads and listeners name
 // which, and what each AuthorizationPolicy's author is told.
 import { create } from '@bufbuild/protobuf'
+import { ipKey } from '@wishbone/core/ip'
 import { type l7, security } from '@wishbone/proto'
 import type { AuthorizationPolicy } from '../../kinds/index.ts'
 import { no, type Verdict, yes } from '../conditions.ts'
@@ -78,27 +79,30 @@ export function ztunnelView(
   waypointsOf: ReadonlyMap<string, ReadonlySet<string>>,
 ): ReadonlyMap<string, security.Authorization> {
   const targeted = new Set(policies.targeted.map(({ name }) => name))
-  const everywhere = new Set<string>()
-  const inNamespace = new Map<string, Set<string>>()
-  const byName = new Map<string, Set<string>>()
+  const everywhere: FrontedDraft = new Map()
+  const inNamespace = new Map<string, FrontedDraft>()
+  const byName = new Map<string, FrontedDraft>()
   for (const [uid, principals] of waypointsOf) {
-    const namespace = workloads.get(uid)?.namespace ?? ''
+    const workload = workloads.get(uid)
+    // Policies are for pods; what else an EndpointSlice says may be anybody's address.
+    if (!workload?.pod) continue
+    const { addresses } = workload.message
     for (const principal of principals) {
-      everywhere.add(principal)
-      addTo(inNamespace, namespace, principal)
-      for (const name of policies.ofWorkload.get(uid) ?? []) addTo(byName, name, principal)
+      addTo(everywhere, principal, addresses)
+      addTo(getOrAdd(inNamespace, workload.namespace), principal, addresses)
+      for (const name of policies.ofWorkload.get(uid) ?? []) addTo(getOrAdd(byName, name), principal, addresses)
     }
   }
   const view = new Map<string, security.Authorization>()
   for (const [name, message] of policies.messages) {
     if (targeted.has(name)) continue
-    const principals = (() => {
+    const fronted = (() => {
       // Those that ask only for some identity: every waypoint has one.
       if (isPeerAuthentication(message)) return undefined
       if (message.scope === security.Scope.GLOBAL) return everywhere
       return message.scope === security.Scope.NAMESPACE ? inNamespace.get(message.namespace) : byName.get(name)
     })()
-    view.set(name, exempt(message, [...(principals ?? [])].sort(compareText)))
+    view.set(name, fronted ? exempt(message, fronted) : message)
   }
   return view
 }
@@ -124,7 +128,17 @@ function denyAll(policy: AuthorizationPolicy, scope: security.Scope): security.A
   })
 }
 
-function addTo(map: Map<string, Set<string>>, key: string, value: string): void {
-  const set = map.get(key) ?? new Set()
-  map.set(key, set.add(value))
+/** A Fronted while it is put together. */
+type FrontedDraft = Map<string, Map<string, Uint8Array>>
+
+function getOrAdd(map: Map<string, FrontedDraft>, key: string): FrontedDraft {
+  const found: FrontedDraft = map.get(key) ?? new Map()
+  map.set(key, found)
+  return found
+}
+
+function addTo(fronted: FrontedDraft, principal: string, addresses: readonly Uint8Array[]): void {
+  const found = fronted.get(principal) ?? new Map<string, Uint8Array>()
+  fronted.set(principal, found)
+  for (const address of addresses) found.set(ipKey(address), address)
 }
