@@ -28,6 +28,8 @@ export function createDialler({ openTunnel, connectTimeoutMs, clientPair }: Dial
   return async (target, alpn, headers = {}) => {
     if (target.tls !== undefined && target.tls.invalid !== '')
       throw new MeshError('tls-failure', `TLS with ${target.label}: ${target.tls.invalid}`, { at: 'upstream' })
+    // Before anything is opened that nobody would close.
+    const pair = target.tls === undefined ? undefined : clientPair()
     const stream =
       target.tunnel === null
         ? await connectTcp(target, { timeoutMs: connectTimeoutMs })
@@ -35,7 +37,7 @@ export function createDialler({ openTunnel, connectTimeoutMs, clientPair }: Dial
     // Whoever takes the stream listens too; an error in between must not end the process.
     stream.on('error', () => {})
     if (target.tls === undefined) return stream
-    return secure(stream, target, target.tls, { alpn, timeoutMs: connectTimeoutMs, ...clientPair() })
+    return secure(stream, target, target.tls, { alpn, timeoutMs: connectTimeoutMs, ...pair })
   }
 }
 
@@ -46,19 +48,28 @@ function secure(
   { alpn, timeoutMs, ...pair }: { alpn: readonly string[]; timeoutMs: number; cert?: string; key?: string },
 ): Promise<tls.TLSSocket> {
   const { promise, resolve, reject } = Promise.withResolvers<tls.TLSSocket>()
+  const failure = (cause: unknown) =>
+    new MeshError('tls-failure', `TLS with ${target.label} as ${policy.hostname}`, { at: 'upstream', cause })
+  let socket: tls.TLSSocket
+  try {
+    socket = tls.connect({
+      socket: stream,
+      ...pair,
+      servername: policy.hostname,
+      ALPNProtocols: [...alpn],
+      ca: policy.systemCa ? tls.getCACertificates('system') : policy.caPem,
+      checkServerIdentity: (_host, certificate) => checkNames(policy, certificate),
+    })
+  } catch (cause) {
+    // node throws at a hostname that is an IP address, and at a certificate and key that are none or not a pair.
+    stream.destroy()
+    throw failure(cause)
+  }
   const fail = (cause: unknown) => {
-    reject(new MeshError('tls-failure', `TLS with ${target.label} as ${policy.hostname}`, { at: 'upstream', cause }))
+    reject(failure(cause))
     socket.destroy()
   }
   const timer = setTimeout(() => fail(new Error(`no handshake in ${timeoutMs} ms`)), timeoutMs)
-  const socket = tls.connect({
-    socket: stream,
-    ...pair,
-    servername: policy.hostname,
-    ALPNProtocols: [...alpn],
-    ca: policy.systemCa ? tls.getCACertificates('system') : policy.caPem,
-    checkServerIdentity: (_host, certificate) => checkNames(policy, certificate),
-  })
   socket.once('error', fail)
   socket.once('secureConnect', () => {
     clearTimeout(timer)
