@@ -2,7 +2,8 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import dgram from 'node:dgram'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import net, { type AddressInfo } from 'node:net'
+import { duplexPair } from 'node:stream'
 import tls from 'node:tls'
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import { parseIp } from '@wishbone/core/ip'
@@ -161,6 +162,24 @@ describe('TLSRouteMixedTermination: one port, chosen by server name', () => {
     expect(await ask(8883, { servername: 'ended.example' }, '')).toBe('welcome\n')
     expect(await ask(8883, { servername: 'second.example' }, '')).toBe('welcome\n')
   })
+})
+
+/** A client's first flight with NUL for the first dot of its server name. */
+async function helloWithNul(): Promise<Buffer> {
+  const [near, far] = duplexPair()
+  const client = tls.connect({ socket: near, servername: 'ended.example' })
+  client.on('error', () => {})
+  const [hello] = (await once(far, 'data')) as [Buffer]
+  client.destroy()
+  hello[hello.indexOf('ended.example') + 'ended'.length] = 0
+  return hello
+}
+
+test.each([8883, 443])('a server name with NUL costs its connection only (port %i)', async (port) => {
+  const socket = net.connect(world.waypoint.gateway.boundPort(port)!, '127.0.0.1')
+  socket.on('error', () => {})
+  socket.resume().write(await helloWithNul())
+  await once(socket, 'close')
 })
 
 describe('GatewayFrontendClientCertificateValidation', () => {

@@ -18,10 +18,11 @@ function firstRecord(bytes: Buffer): Decision<Buffer> {
   return isTls && bytes.length < Math.min(length, maxRecordBytes) ? 'more' : { value: bytes, taken: 0 }
 }
 
-/** The SNI of a ClientHello in lower case; "" if it has none or is cut off or malformed. */
+/** The SNI of a ClientHello in lower case; "" if it has none or is cut off or malformed: NUL is in no name, as OpenSSL has it too. */
 export function serverNameOf(bytes: Buffer): string {
   try {
-    return readServerName(bytes)
+    const name = readServerName(bytes)
+    return name.includes('\0') ? '' : name
   } catch {
     return ''
   }

@@ -35,7 +35,7 @@ export function acceptGatewayTls(
     log.info('a connection is closed: TLS', { reason, client: socket.remoteAddress, port: table.port, ...fields })
     socket.destroy()
   }
-  void readClientHello(socket, handshakeMs).then((hello) => {
+  const begin = (hello: Buffer) => {
     if (hello.length === 0) return void socket.destroy()
     if (hello[0] !== 0x16) return refuse('the client does not speak TLS')
     const serverName = serverNameOf(hello)
@@ -71,5 +71,8 @@ export function acceptGatewayTls(
       ;(secure as unknown as { secureConnecting: boolean }).secureConnecting = false
       onSecure(secure, listener, serverName)
     })
-  })
+  }
+  readClientHello(socket, handshakeMs)
+    .then(begin)
+    .catch((cause: Error) => refuse('what the client sent could not be handled', { detail: cause.message }))
 }
