@@ -21,6 +21,7 @@ interface Rolled {
   readonly status?: {
     readonly observedGeneration?: number
     readonly desiredNumberScheduled?: number
+    readonly replicas?: number
     readonly updatedReplicas?: number
     readonly availableReplicas?: number
   }
@@ -49,7 +50,9 @@ export async function rolledOut(
         return wanted !== undefined && (await newestReady(cluster, namespace, workload)) === wanted
       }
       const wanted = spec.replicas ?? 1
-      return (status.updatedReplicas ?? 0) === wanted && (status.availableReplicas ?? 0) === wanted
+      // As `kubectl rollout status`: where an older pod is counted, it may be the one that is available.
+      const { replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status
+      return replicas === wanted && updatedReplicas === wanted && availableReplicas === wanted
     },
     180_000,
   )
