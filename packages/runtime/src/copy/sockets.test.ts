@@ -186,3 +186,19 @@ test('a server still counts an adopted connection until it is closed', async () 
   app.on('error', () => undefined).resume()
   await closed
 })
+
+test('a connection that is closed while its FIN is on the way is closed all the same', async () => {
+  const { app, service, copy } = await path()
+  app.on('error', () => undefined)
+  service.on('error', () => undefined).resume()
+  const { prototype } = net.Socket
+  const end = prototype.end as (this: net.Socket) => net.Socket
+  prototype.end = function (this: net.Socket) {
+    prototype.end = end as typeof prototype.end
+    // The copy passes the FIN on: node asks for it in the next tick, and the loop sends it in its next round.
+    process.nextTick(() => process.nextTick(() => copy.close(new MeshError('denied', 'policy change'))))
+    return end.call(this)
+  } as typeof prototype.end
+  end.call(app)
+  expect(await copy.done).toMatchObject({ error: { code: 'denied' } })
+})

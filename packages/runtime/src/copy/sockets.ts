@@ -4,6 +4,7 @@ import type { MeshError } from '@wishbone/core/errors'
 import { adoptSocket } from './adopt.ts'
 import { readSize, sharedRead } from './buffer.ts'
 import { reportable } from './outcome.ts'
+import { resetSocket } from './reset.ts'
 import type { Copy, CopyResult } from './types.ts'
 
 /**
@@ -113,7 +114,7 @@ class SocketCopy implements Copy {
   close(reason: MeshError): void {
     if (this.#open === 0) return
     this.#error ??= reason
-    for (const socket of [this.#a, this.#b]) if (!socket.destroyed) socket.resetAndDestroy()
+    for (const socket of [this.#a, this.#b]) resetSocket(socket)
   }
 
   #start(direction: Direction, early: Buffer): void {
@@ -133,7 +134,7 @@ class SocketCopy implements Copy {
     })
     const closed = () => {
       // Closed before both ends were passed on: the other side must not take what it got for the whole.
-      if (!other.destroyed && (failed || !socket.readableEnded)) other.resetAndDestroy()
+      if (failed || !socket.readableEnded) resetSocket(other)
       this.#settle()
     }
     if (socket.destroyed) queueMicrotask(closed)

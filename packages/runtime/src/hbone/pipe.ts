@@ -8,6 +8,7 @@ import { adoptSocket } from '../copy/adopt.ts'
 import { sharedFrame, sharedRead } from '../copy/buffer.ts'
 import { brokenBy, reportable } from '../copy/outcome.ts'
 import { Outlet } from '../copy/outlet.ts'
+import { resetSocket } from '../copy/reset.ts'
 import type { Copy, CopyResult } from '../copy/types.ts'
 import { H2Stream } from './stream.ts'
 import type { Tunnel, TunnelSink } from './types.ts'
@@ -65,7 +66,7 @@ class TunnelPipe implements Copy, TunnelSink {
     if (this.#streamClosed && this.#socketClosed) return
     this.#error ??= reason
     this.#stream.reset(reason)
-    if (!this.#socket.destroyed) this.#socket.resetAndDestroy()
+    resetSocket(this.#socket)
   }
 
   data(chunk: Buffer): void {
@@ -89,7 +90,7 @@ class TunnelPipe implements Copy, TunnelSink {
     this.#streamClosed = true
     const socket = this.#socket
     if (socket !== undefined && !socket.destroyed) {
-      if (error !== undefined) socket.resetAndDestroy()
+      if (error !== undefined) resetSocket(socket)
       // Nothing can be sent any more: what came is delivered, and then the socket is closed, whether or not the application goes on.
       else if (socket.writableFinished) socket.destroy()
       else socket.once('finish', () => socket.destroy())
