@@ -75,7 +75,7 @@ export class Session implements StreamHost, FrameHandler {
   /** Content of the DATA frame that is being read, to tell its padding. */
   #frameContent = 0
   readonly #memory = new ReadMemory()
-  readonly #turns = new Turns(() => this.#writer.busy)
+  readonly #turns = new Turns(() => this.#writer.busy || this.sendWindow <= 0)
   readonly #roundTrip = new RoundTrip()
 
   constructor(socket: TLSSocket, role: SessionRole, settings: SessionSettings, log: SessionLog | undefined) {

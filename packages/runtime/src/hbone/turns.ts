@@ -11,7 +11,7 @@ export class Turns {
   readonly #busy: () => boolean
   #scheduled = false
 
-  /** `busy` tells whether the connection has no room for another read. */
+  /** `busy` tells whether the connection has no room for another read: bytes wait for the kernel, or its window is used up. */
   constructor(busy: () => boolean) {
     this.#busy = busy
   }
