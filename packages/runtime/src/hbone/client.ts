@@ -185,6 +185,7 @@ class ClientSession implements SessionRole, HboneClientSession {
       return
     }
     stream.headers = headers
+    stream.handedOver = true
     waiting.resolve(stream)
     if (endStream) stream.receiveEnd()
   }

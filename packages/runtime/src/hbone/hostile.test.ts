@@ -17,8 +17,10 @@ import {
 } from '@wishbone/core/h2'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { Copy } from '../copy/types.ts'
+import { pipeSocket } from './pipe.ts'
 import { acceptHbone } from './server.ts'
-import { tlsPair } from './testing.ts'
+import { tcpPair, tlsPair } from './testing.ts'
 import type { ConnectRequest, SessionSettings, Tunnel } from './types.ts'
 
 interface Seen {
@@ -217,6 +219,30 @@ describe('one stream is reset, the session goes on', () => {
     await expect.poll(() => seen.tunnels.length > 0 || seen.resets.size > 0).toBe(true)
     seen.socket.destroy()
     await seen.closed
+  })
+
+  test("DATA after a stream's end costs the connection none of its window", async () => {
+    const frames = (id: number) => [headers(id), data(id, 1, flags.endStream), data(id, 60_000)]
+    const seen = await attack([...hello, ...repeat(10, (index) => Buffer.concat(frames(index * 2 + 1)))], undefined, {
+      connectionWindow: 128 << 10,
+    })
+    await expect.poll(() => seen.resets.size).toBe(10)
+    seen.socket.destroy()
+    expect(await seen.closed).not.toMatchObject({ code: 'protocol-error' })
+  })
+
+  test('the end of a stream and its reset, in two records that arrive as one: the application is let go', async () => {
+    const [app, inner] = await tcpPair()
+    app.on('error', () => undefined).resume()
+    const copy = Promise.withResolvers<Copy>()
+    const seen = await attack([...hello, headers(1)], (request) => copy.resolve(pipeSocket(request.accept(), inner)))
+    // Within one turn of the loop, each write makes a record of its own.
+    seen.socket.once('data', () => {
+      seen.socket.write(data(1, 3, flags.endStream))
+      seen.socket.write(encodeRstStream(1, errorCodes.connectError))
+    })
+    await (await copy.promise).done
+    seen.socket.destroy()
   })
 
   test('a header list that is too large is answered with 431', async () => {

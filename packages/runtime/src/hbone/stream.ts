@@ -52,6 +52,8 @@ export class H2Stream implements Tunnel {
   received = 0
   /** Set by the session while a request waits for its answer. */
   onClosedEarly: ((error: MeshError | undefined) => void) | undefined
+  /** Somebody has been handed the tunnel and will attach to it: what arrives until then is kept, even if the stream ends with it. */
+  handedOver = false
   readonly #host: StreamHost
   #sendWindow: number
   readonly #window: ReceiveWindow
@@ -237,7 +239,7 @@ export class H2Stream implements Tunnel {
     this.#closed = true
     this.#error = error
     this.#pending = []
-    if (error !== undefined || this.#sink === undefined) this.abandon()
+    if (error !== undefined || (this.#sink === undefined && !this.handedOver)) this.abandon()
     this.#host.remove(this)
     this.onClosedEarly?.(error)
     this.#sink?.closed(error)
@@ -255,8 +257,11 @@ export class H2Stream implements Tunnel {
   }
 
   #spend(length: number): void {
-    if (this.#remoteEnded)
+    if (this.#remoteEnded) {
+      // The connection goes on, and its window has paid for it.
+      this.#host.consumed(length)
       throw new H2Error(errorCodes.streamClosed, 'DATA after the end of the stream', 'stream', this.streamId)
+    }
     if (!this.#window.spend(length)) {
       throw new H2Error(errorCodes.flowControlError, "DATA beyond the stream's window", 'connection', this.streamId)
     }
