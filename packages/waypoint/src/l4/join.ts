@@ -16,6 +16,8 @@ export interface Join {
   close(reason: Error): void
 }
 
+const cutOff = 'one side closed the connection in the middle'
+
 /** Owns both streams: they are destroyed when it is over. An error of one resets the other. */
 export function joinStreams(a: Duplex, b: Duplex): Join {
   const { promise, resolve } = Promise.withResolvers<JoinResult>()
@@ -23,6 +25,7 @@ export function joinStreams(a: Duplex, b: Duplex): Join {
   let received = 0
   let open = 2
   let finished = false
+  let broken: { readonly error: Error; readonly failed: 'a' | 'b' } | undefined
   const finish = (error: Error | undefined, failed?: 'a' | 'b') => {
     if (finished) return
     finished = true
@@ -31,22 +34,32 @@ export function joinStreams(a: Duplex, b: Duplex): Join {
     resolve({ sent, received, error, failed })
   }
   const copy = (from: Duplex, to: Duplex, count: (bytes: number) => void) => {
+    const side = from === a ? 'a' : 'b'
+    let isOver = false
+    const over = () => {
+      if (isOver) return
+      isOver = true
+      open--
+      if (open === 0) finish(broken?.error, broken?.failed)
+    }
     from.on('data', (chunk: Buffer) => {
       count(chunk.length)
       if (!to.write(chunk)) from.pause()
     })
     to.on('drain', () => from.resume())
-    from.once('end', () => {
-      to.end(() => {
-        open--
-        if (open === 0) finish(undefined)
-      })
-    })
-    from.once('error', (error) => finish(error, from === a ? 'a' : 'b'))
+    from.once('end', () => to.end(over))
+    from.once('error', (error) => finish(error, side))
     from.once('close', () => {
-      if (!from.readableEnded) finish(new Error('one side closed the connection in the middle'), from === a ? 'a' : 'b')
+      if (!from.readableEnded) finish(new Error(cutOff), side)
+    })
+    // It has said all that it had to say, which may be on its way still; nothing can be said to it any more.
+    to.once('close', () => {
+      if (!isOver) broken = { error: new Error(cutOff), failed: side === 'a' ? 'b' : 'a' }
+      over()
     })
     from.resume()
+    // It went while the other was being connected, and says nothing more of it.
+    if (from.destroyed) finish(from.errored ?? new Error(cutOff), side)
   }
   copy(a, b, (bytes) => {
     sent += bytes
