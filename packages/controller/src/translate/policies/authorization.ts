@@ -6,7 +6,7 @@ import { security } from '@wishbone/proto'
 import type { AuthorizationPolicy } from '../../kinds/index.ts'
 import { annotations } from '../names.ts'
 import { createSound } from '../sound.ts'
-import { operationMatch, type PartialMatch, sourceMatch, whenMatch } from './matches.ts'
+import { oddities, operationMatch, type PartialMatch, sourceMatch, whenMatch } from './matches.ts'
 
 type PolicyRule = NonNullable<AuthorizationPolicy['spec']['rules']>[number]
 
@@ -61,5 +61,5 @@ function clausesOf(rule: PolicyRule, namespace: string) {
   if (rule.to?.length) clauses.push(rule.to.map(({ operation }) => operationMatch(operation ?? {})))
   if (rule.from?.length) clauses.push(rule.from.map(({ source }) => sourceMatch(source ?? {}, namespace)))
   for (const when of rule.when ?? []) clauses.push([whenMatch(when)])
-  return { clauses, unsupported: clauses.flat().flatMap(({ unsupported }) => unsupported) }
+  return { clauses, unsupported: [...oddities(rule), ...clauses.flat().flatMap(({ unsupported }) => unsupported)] }
 }

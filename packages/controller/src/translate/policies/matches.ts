@@ -29,18 +29,56 @@ export const l7Source = [
 ] as const
 export const l7Operation = ['hosts', 'notHosts', 'methods', 'notMethods', 'paths', 'notPaths'] as const
 
+const known = {
+  rule: ['from', 'to', 'when'],
+  from: ['source'],
+  to: ['operation'],
+  source: [
+    ...l7Source,
+    'principals',
+    'notPrincipals',
+    'namespaces',
+    'notNamespaces',
+    'serviceAccounts',
+    'notServiceAccounts',
+    'ipBlocks',
+    'notIpBlocks',
+  ],
+  operation: [...l7Operation, 'ports', 'notPorts'],
+  when: ['key', 'values', 'notValues'],
+} as const
+
+/** What of a rule nobody here can judge: fields of a later release, and lists that are empty, which istiod's webhook refuses. */
+export function oddities(rule: Rule): readonly string[] {
+  const unknown = (object: object | undefined, fields: readonly string[], path: string) =>
+    Object.keys(object ?? {}).flatMap((field) => (fields.includes(field) ? [] : [`${path}${field} (unknown)`]))
+  const empty = (['from', 'to'] as const).filter((field) => rule[field]?.length === 0)
+  return [
+    ...unknown(rule, known.rule, ''),
+    ...empty.map((field) => `${field} (an empty list)`),
+    ...(rule.from ?? []).flatMap((from) => [
+      ...unknown(from, known.from, 'from.'),
+      ...unknown(from.source, known.source, 'from.source.'),
+    ]),
+    ...(rule.to ?? []).flatMap((to) => [
+      ...unknown(to, known.to, 'to.'),
+      ...unknown(to.operation, known.operation, 'to.operation.'),
+    ]),
+    ...(rule.when ?? []).flatMap((when) => unknown(when, known.when, `when[${when.key}].`)),
+  ]
+}
+
 export function sourceMatch(source: Source, policyNamespace: string): PartialMatch {
   const collect = collector()
   for (const field of l7Source) if (source[field]?.length) collect.unsupported.push(`from.source.${field}`)
-  const accounts = (values: readonly string[] | undefined) =>
-    (values ?? []).map((value) => account(value, policyNamespace))
+  const account = (text: string) => accountMatch(text, policyNamespace)
   return collect.done({
-    principals: strings(source.principals?.map(principal)),
-    notPrincipals: strings(source.notPrincipals?.map(principal)),
-    namespaces: strings(source.namespaces),
-    notNamespaces: strings(source.notNamespaces),
-    serviceAccounts: accounts(source.serviceAccounts),
-    notServiceAccounts: accounts(source.notServiceAccounts),
+    principals: collect.all('from.source.principals', source.principals, principalMatch),
+    notPrincipals: collect.all('from.source.notPrincipals', source.notPrincipals, principalMatch),
+    namespaces: collect.all('from.source.namespaces', source.namespaces, stringMatch),
+    notNamespaces: collect.all('from.source.notNamespaces', source.notNamespaces, stringMatch),
+    serviceAccounts: collect.all('from.source.serviceAccounts', source.serviceAccounts, account),
+    notServiceAccounts: collect.all('from.source.notServiceAccounts', source.notServiceAccounts, account),
     sourceIps: collect.all('from.source.ipBlocks', source.ipBlocks, cidr),
     notSourceIps: collect.all('from.source.notIpBlocks', source.notIpBlocks, cidr),
   })
@@ -65,11 +103,14 @@ export function whenMatch({ key, values, notValues }: When): PartialMatch {
         notSourceIps: collect.all(field, notValues, cidr),
       })
     case 'source.namespace':
-      return collect.done({ namespaces: strings(values), notNamespaces: strings(notValues) })
+      return collect.done({
+        namespaces: collect.all(field, values, stringMatch),
+        notNamespaces: collect.all(field, notValues, stringMatch),
+      })
     case 'source.principal':
       return collect.done({
-        principals: strings(values?.map(principal)),
-        notPrincipals: strings(notValues?.map(principal)),
+        principals: collect.all(field, values, principalMatch),
+        notPrincipals: collect.all(field, notValues, principalMatch),
       })
     case 'destination.ip':
       return collect.done({
@@ -107,8 +148,9 @@ export function collector() {
   }
 }
 
-/** "*" is presence, "x*" a prefix, "*x" a suffix. */
-export function stringMatch(text: string): security.StringMatch {
+/** "*" is presence, "x*" a prefix, "*x" a suffix. Nothing that is there equals the empty text: undefined. */
+export function stringMatch(text: string): security.StringMatch | undefined {
+  if (text === '') return undefined
   const matchType = (() => {
     if (text === '*') return { case: 'presence', value: {} } as const
     if (text.endsWith('*')) return { case: 'prefix', value: text.slice(0, -1) } as const
@@ -118,21 +160,17 @@ export function stringMatch(text: string): security.StringMatch {
   return create(security.StringMatchSchema, { matchType })
 }
 
-export function strings(values: readonly string[] | undefined): security.StringMatch[] {
-  return (values ?? []).map(stringMatch)
-}
-
 /** Principals are compared without the scheme. */
-function principal(text: string): string {
-  return text.startsWith('spiffe://') ? text.slice('spiffe://'.length) : text
+function principalMatch(text: string): security.StringMatch | undefined {
+  return stringMatch(text.startsWith('spiffe://') ? text.slice('spiffe://'.length) : text)
 }
 
-function account(text: string, policyNamespace: string): security.ServiceAccountMatch {
-  const slash = text.indexOf('/')
-  return create(security.ServiceAccountMatchSchema, {
-    namespace: slash < 0 ? policyNamespace : text.slice(0, slash),
-    serviceAccount: text.slice(slash + 1),
-  })
+/** `<name>`, in the policy's namespace, or `<namespace>/<name>`; there are no patterns of these. */
+function accountMatch(text: string, policyNamespace: string): security.ServiceAccountMatch | undefined {
+  const parts = text.split('/')
+  const [namespace, serviceAccount] = parts.length === 1 ? [policyNamespace, text] : parts
+  if (parts.length > 2 || !namespace || !serviceAccount || text.includes('*')) return undefined
+  return create(security.ServiceAccountMatchSchema, { namespace, serviceAccount })
 }
 
 export function cidr(text: string): security.Address | undefined {

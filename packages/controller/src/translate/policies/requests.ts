@@ -11,11 +11,12 @@ import {
   l7Operation,
   l7Source,
   type Operation,
+  oddities,
   operationMatch,
   type PartialMatch,
   type Source,
   sourceMatch,
-  strings,
+  stringMatch,
   type When,
   whenMatch,
 } from './matches.ts'
@@ -44,7 +45,7 @@ export function requestPolicy(policy: AuthorizationPolicy): ConvertedRequestPoli
   const rules: MessageInitShape<typeof l7.RequestRuleSchema>[] = []
   for (const [index, rule] of (policy.spec.rules ?? []).entries()) {
     const clauses = clausesOf(rule, policy.metadata.namespace ?? '')
-    const unsupported = [...new Set(clauses.flat().flatMap((match) => match.unsupported))]
+    const unsupported = [...new Set([...oddities(rule), ...clauses.flat().flatMap((match) => match.unsupported)])]
     if (unsupported.length > 0) {
       const effect = deny ? 'were left out, so that it denies more than written' : 'make it allow nothing'
       notes.push(`rule ${index}: ${unsupported.join(', ')} can't be judged and ${effect}`)
@@ -84,21 +85,27 @@ function clausesOf(rule: PolicyRule, namespace: string): readonly (readonly Requ
 
 function requestOperation(operation: Operation): RequestMatch {
   const collect = collector()
+  const texts = (field: (typeof l7Operation)[number], values = operation[field]) =>
+    collect.all(`to.operation.${field}`, values, stringMatch)
   const paths = (field: 'paths' | 'notPaths') => {
     const templates = operation[field]?.filter((path) => /\{\*{1,2}\}/.test(path)) ?? []
-    if (templates.length === 0) return strings(operation[field])
+    if (templates.length === 0) return texts(field)
     collect.unsupported.push(`to.operation.${field} (templates: ${templates.join(', ')})`)
     return []
   }
-  const hosts = (values: readonly string[] | undefined) => strings(values?.map((host) => host.toLowerCase()))
+  const hosts = (field: 'hosts' | 'notHosts') =>
+    texts(
+      field,
+      operation[field]?.map((host) => host.toLowerCase()),
+    )
   return withConnection(operationMatch({ ports: operation.ports ?? [], notPorts: operation.notPorts ?? [] }), {
     init: {
-      methods: strings(operation.methods),
-      notMethods: strings(operation.notMethods),
+      methods: texts('methods'),
+      notMethods: texts('notMethods'),
       paths: paths('paths'),
       notPaths: paths('notPaths'),
-      hosts: hosts(operation.hosts),
-      notHosts: hosts(operation.notHosts),
+      hosts: hosts('hosts'),
+      notHosts: hosts('notHosts'),
     },
     unsupported: collect.unsupported,
   })
@@ -111,8 +118,8 @@ function requestSource(source: Source, namespace: string): RequestMatch {
     init: {
       remoteIps: collect.all('from.source.remoteIpBlocks', remoteIpBlocks, cidr),
       notRemoteIps: collect.all('from.source.notRemoteIpBlocks', notRemoteIpBlocks, cidr),
-      trustDomains: strings(trustDomains),
-      notTrustDomains: strings(notTrustDomains),
+      trustDomains: collect.all('from.source.trustDomains', trustDomains, stringMatch),
+      notTrustDomains: collect.all('from.source.notTrustDomains', notTrustDomains, stringMatch),
     },
     unsupported: collect.unsupported,
   })
@@ -122,8 +129,11 @@ function requestWhen(when: When): RequestMatch {
   const { key, values, notValues } = when
   const header = requestKey(key) === 'header' ? /^request\.headers\[([^\]]+)\]$/.exec(key)?.[1] : undefined
   if (header !== undefined) {
-    const condition = { name: header.toLowerCase(), values: strings(values), notValues: strings(notValues) }
-    return { match: { headers: [condition] }, empty: false, unsupported: [] }
+    const condition = { name: header.toLowerCase(), values: headerTexts(values), notValues: headerTexts(notValues) }
+    const isSilent = condition.values.length + condition.notValues.length === 0
+    if (!isSilent) return { match: { headers: [condition] }, empty: false, unsupported: [] }
+    // It would hold for every request.
+    return { match: {}, empty: true, unsupported: [`when[${key}] (no values)`] }
   }
   if (requestKey(key) !== 'remote.ip') return withConnection(whenMatch(when), { init: {}, unsupported: [] })
   const collect = collector()
@@ -134,6 +144,12 @@ function requestWhen(when: When): RequestMatch {
     empty: remoteIps.length + notRemoteIps.length === 0,
     unsupported: collect.unsupported,
   }
+}
+
+/** Unlike what else is matched, a header may be empty. */
+function headerTexts(values: readonly string[] | undefined): security.StringMatch[] {
+  const nothing = { matchType: { case: 'exact', value: '' } } as const
+  return (values ?? []).map((value) => stringMatch(value) ?? create(security.StringMatchSchema, nothing))
 }
 
 /** Which key of `when` only a request can answer; undefined: layer 4's, or nobody's. */
