@@ -1,7 +1,7 @@
 import { toBinary } from '@bufbuild/protobuf'
 import { discovery, typeUrls } from '@wishbone/proto'
 import { describe, expect, test } from 'vitest'
-import { ClientSession, readRequest, writeRequest, writeResponse } from './index.ts'
+import { ClientSession, createSession, readRequest, step, writeRequest, writeResponse } from './index.ts'
 
 const { address, authorization } = typeUrls
 const response = { nonce: '1', resources: [], removed: [], rejected: [] }
@@ -35,7 +35,25 @@ describe('a wildcard client', () => {
       initialVersions: new Map(),
       nonce: '2',
     })
-    expect(client.connect()[1]!.initialVersions).toEqual(new Map([['b', '1']]))
+    expect(client.connect()[1]!.initialVersions).toEqual(
+      new Map([
+        ['b', '1'],
+        ['bad', ''],
+      ]),
+    )
+  })
+
+  test('hears on the next stream that a resource is gone of which it holds an older form, or a stand-in', () => {
+    const client = new ClientSession([{ typeUrl: authorization, mode: 'wildcard' }])
+    client.connect()
+    const take = (version: string, rejected: { name: string; reason: string }[]) =>
+      client.received({ ...response, typeUrl: authorization, resources: [['shop/allow', version]], rejected })
+    take('1', [])
+    take('2', [{ name: 'shop/allow', reason: 'unknown action 7' }])
+    // It was deleted while no stream was there.
+    const [request] = client.connect()
+    const [, outputs] = step(createSession({ resources: new Map() }), { kind: 'request', request: request! })
+    expect(outputs).toMatchObject([{ kind: 'response', response: { removed: ['shop/allow'] } }])
   })
 
   test('acknowledges types that it does not know', () => {

@@ -57,7 +57,8 @@ export class ClientSession {
 
   /**
    * The answer to a response: an ACK, or a NACK that names what was not taken. A response is applied in part: what was
-   * rejected is not remembered, so that the next stream asks for it again. Unknown types are acknowledged.
+   * rejected counts as a version that nobody has, so that the next stream brings it again, or says that it is gone. Unknown
+   * types are acknowledged.
    */
   received(response: {
     readonly typeUrl: string
@@ -71,7 +72,8 @@ export class ClientSession {
     if (type !== undefined) {
       for (const name of response.removed) type.versions.delete(name)
       for (const [name, version] of response.resources) type.versions.set(name, version)
-      for (const { name } of rejected) type.versions.delete(name)
+      // Of what was rejected an older form may be held, or a stand-in, and what is not named would never be taken back.
+      for (const { name } of rejected) if (type.versions.has(name)) type.versions.set(name, '')
       type.answered = true
     }
     const answer = { ...request(typeUrl, noNames, noNames), nonce }
