@@ -23,7 +23,7 @@ import { type Bindings, bind } from './waypoints/binding.ts'
 import { waypoints as findWaypoints } from './waypoints/catalog.ts'
 import { buildListeners } from './waypoints/listeners.ts'
 import { meshWorkloads } from './workloads/workloads.ts'
-import { compareText, indexSnapshot } from './world.ts'
+import { compareText, indexSnapshot, type World } from './world.ts'
 
 /**
  * What proxies and the Kubernetes API get, from the cluster's objects. Pure, and independent of the
@@ -39,7 +39,7 @@ export function translate(snapshot: Snapshot, settings: Settings, memory = new R
   const named = namedServices(world, services)
   const policies = translatePolicies(world, workloads)
   const isGuarded = (service: string, waypoint: string) =>
-    isTargeted(policies.targeted, service, waypoint, waypointClass)
+    isTargeted(policies.targeted, service, waypoint, (name) => name === waypointClass)
   const bindings = bind(world, waypoints, services, workloads, { named, isGuarded })
   const automatic = automaticWaypoints(world, services, named, bindings)
   const backendTls = translateBackendTlsPolicies(world)
@@ -48,7 +48,7 @@ export function translate(snapshot: Snapshot, settings: Settings, memory = new R
 
   const reach = reachOf({ gateways, services, workloads, bindings, routes, listeners })
   const principals = waypointsOfWorkloads(reach, (key) => waypoints.get(key)?.principal)
-  const protectedServices = withPolicies(policies.targeted, bindings)
+  const protectedServices = withPolicies(policies.targeted, bindings, world)
   const only = onlyThroughWaypoint(services, workloads, bindings, protectedServices)
   const own = (uid: string) =>
     [...(policies.ofWorkload.get(uid) ?? []), ...(only.ofWorkload.get(uid) ?? [])].sort(compareText)
@@ -92,14 +92,16 @@ function servedKeys(gateways: ReadonlyMap<string, TranslatedGateway>): ReadonlyS
 }
 
 /** Keys of the Services that have a policy on their waypoint, by targetRef to them or to it; also while that is not there. */
-function withPolicies(targeted: readonly TargetedPolicy[], bindings: Bindings): ReadonlySet<string> {
+function withPolicies(targeted: readonly TargetedPolicy[], bindings: Bindings, world: World): ReadonlySet<string> {
   const found = new Set<string>()
   for (const [key, binding] of bindings.services) {
     if (binding.kind === 'none') continue
-    const waypoint = binding.kind === 'bound' ? binding.waypoint : undefined
-    const className = waypoint?.gateway.spec.gatewayClassName
-    const applies = isTargeted(targeted, key, waypoint?.key, className)
-    if (applies) found.add(key)
+    const waypoint = binding.kind === 'bound' ? binding.waypoint.key : binding.wanted
+    const className = binding.kind === 'bound' ? binding.waypoint.gateway.spec.gatewayClassName : undefined
+    // Of which class a waypoint is going to be that is not there, nobody knows.
+    const isOfClass = (name: string) =>
+      className === undefined ? world.classes.get(name) === 'waypoint' : name === className
+    if (isTargeted(targeted, key, waypoint, isOfClass)) found.add(key)
   }
   return found
 }
@@ -108,15 +110,15 @@ function withPolicies(targeted: readonly TargetedPolicy[], bindings: Bindings): 
 function isTargeted(
   targeted: readonly TargetedPolicy[],
   service: string,
-  waypoint: string | undefined,
-  className: string | undefined,
+  waypoint: string,
+  isOfClass: (name: string) => boolean,
 ): boolean {
   return targeted.some(({ targets }) =>
     targets.some(
       (target) =>
         (target.kind === 'service' && target.key === service) ||
         (target.kind === 'gateway' && target.key === waypoint) ||
-        (target.kind === 'class' && target.name === className),
+        (target.kind === 'class' && isOfClass(target.name)),
     ),
   )
 }

@@ -18,7 +18,14 @@ export type Binding =
       readonly verdict: Verdict
     }
   /** A waypoint was asked for that can't serve; traffic goes to a hostname that resolves to nothing. */
-  | { readonly kind: 'refused'; readonly namespace: string; readonly hostname: string; readonly verdict: Verdict }
+  | {
+      readonly kind: 'refused'
+      /** `<namespace>/<name>` of the Gateway that was asked for. */
+      readonly wanted: string
+      readonly namespace: string
+      readonly hostname: string
+      readonly verdict: Verdict
+    }
 
 export interface Bindings {
   /** By the Service's `<namespace>/<name>`. */
@@ -107,7 +114,7 @@ function bindTo(waypoint: Waypoint | undefined, wanted: Wanted, from: string, ki
   const refuse = (verdict: Verdict): Binding =>
     wanted.failOpen
       ? { kind: 'none', verdict }
-      : { kind: 'refused', namespace: wanted.namespace, hostname: missingHostname(wanted), verdict }
+      : { kind: 'refused', wanted: where, namespace: wanted.namespace, hostname: missingHostname(wanted), verdict }
   if (!waypoint) {
     return refuse(
       no('WaypointMissing', `there is no waypoint ${where}; create the Gateway or remove the label; ${fate}`),
@@ -153,6 +160,7 @@ function automatic(
     const message = `the automatic waypoint ${where} is gone: ${why}; traffic is refused until then, since a policy was enforced`
     return {
       kind: 'refused',
+      wanted: where,
       namespace,
       hostname: missingHostname({ namespace, name }),
       verdict: no('WaypointMissing', message),
