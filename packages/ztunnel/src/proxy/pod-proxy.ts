@@ -102,14 +102,21 @@ export class PodProxy implements PodScope {
       [ports.hbone, serveHbone],
     ] as const
     try {
-      for (const [port, serve] of handlers)
+      for (const [port, serve] of handlers) {
         this.#listeners.push(await listenWildcard(this.nsFd, port, ipv6, (socket) => this.#serve(serve, socket)))
-      if (dns) this.#dns = await listenDns(this, ipv6)
+        this.#throwIfStopped()
+      }
+      if (dns) {
+        this.#dns = await listenDns(this, ipv6)
+        this.#throwIfStopped()
+      }
     } catch (cause) {
-      await this.close(new MeshError('internal', 'the proxy of this pod could not start', { cause }))
+      // While it drains, what was accepted already is served to its end.
+      if (!this.draining)
+        await this.close(new MeshError('internal', 'the proxy of this pod could not start', { cause }))
       throw cause
     }
-    if (this.#state === 'starting') this.#state = 'serving'
+    this.#state = 'serving'
   }
 
   async workload(): Promise<Workload> {
@@ -202,6 +209,13 @@ export class PodProxy implements PodScope {
       })
       .finally(() => this.#serving.delete(served))
     this.#serving.add(served)
+  }
+
+  /** A listener that was opened while the proxy was being stopped is nobody's: the next proxy's would stand behind it. */
+  #throwIfStopped(): void {
+    if (!this.draining) return
+    void this.#stopListening()
+    throw new MeshError('draining', 'the proxy of this pod was stopped while it started')
   }
 
   async #stopListening(): Promise<void> {

@@ -149,7 +149,7 @@ export class Pods {
         if (error !== told)
           log.error('cannot listen in a pod, trying again', { pod: `${namespace}/${name}`, uid, error })
         told = error
-        if (this.#proxies.get(uid) !== failed) return void closeFd(nsFd)
+        if (this.#draining || this.#proxies.get(uid) !== failed) return void closeFd(nsFd)
         const fresh = new PodProxy(this.#context, failed.info, nsFd)
         this.#proxies.set(uid, fresh)
         return fresh
