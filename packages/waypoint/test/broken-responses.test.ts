@@ -116,6 +116,11 @@ describe('to a WebSocket', () => {
     expect(answer.match(/^HTTP/gm)).toHaveLength(1)
     await expect.poll(() => world.accessLog).toMatchObject([{ status: 502 }])
   })
+  test('content that is broken in one piece with its head is answered with 502', async () => {
+    const { backend } = await answering(`${line(200, 'Transfer-Encoding: chunked\r\n')}none\r\n`)
+    expect(await raw(await portTo(backend), upgrade)).toMatch(/^HTTP\/1.1 502/)
+    await expect.poll(() => world.accessLog).toMatchObject([{ status: 502, reason: 'backend-reset' }])
+  })
 })
 
 describe('over HTTP/2', () => {

@@ -98,6 +98,8 @@ async function passOn(
   answer: { readonly status: number; readonly headers: HeaderList; readonly body: IncomingMessage },
 ): Promise<void> {
   const { responder } = run
+  // It broke in one piece with its head, and what breaks before anybody listens is told to nobody.
+  if (answer.body.destroyed) throw MeshError.from(answer.body.errored, 'backend-reset', { at: 'upstream' })
   withoutIdleLength(answer.status, answer.headers)
   run.onHead(answer.status, answer.headers)
   responder.head(answer.status, answer.headers, false)
