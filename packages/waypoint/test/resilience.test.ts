@@ -2,8 +2,8 @@
 import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
-import { afterEach, expect, test } from 'vitest'
-import { backend, seconds, startWorld, to, type World } from './harness.ts'
+import { afterEach, describe, expect, test } from 'vitest'
+import { backend, hostname, seconds, startWorld, to, type World } from './harness.ts'
 import { ask, type Backend, closedPort, echo, httpBackend, raw, tcpBackend } from './servers.ts'
 
 let world: World | undefined
@@ -141,6 +141,39 @@ test('a WebSocket that is not answered in time gets 504, and one that is decline
       { status: 504, reason: 'request-timeout' },
       { status: 200, reason: 'request-timeout' },
     ])
+})
+
+const limits = [
+  ['request', 'request-timeout'],
+  ['backendRequest', 'backend-timeout'],
+] as const
+
+describe.each(limits)('the time of a WebSocket’s handshake: %s', (limit, reason) => {
+  const upgrade = 'GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
+  const timeouts = { [limit]: seconds(100) }
+
+  test.each(['before', 'after'])('counts %s the connection is there', async (when) => {
+    const taken: net.Socket[] = []
+    const app = await tcpBackend((socket) => taken.push(socket.resume()))
+    open.push(app)
+    const value = { namespace: 'shop', hostname: hostname('app'), port: 80 }
+    const tls = when === 'before' ? { tls: { hostname: 'app.example', caPem: '' } } : {}
+    const backend = { target: { case: 'service' as const, value: { ...value, ...tls } } }
+    world = await startWorld({ app: [app.port] }, [{ backends: [{ weight: 1, backend }], timeouts }])
+    expect(await raw(world.port, upgrade)).toMatch(/^HTTP\/1.1 504 /)
+    await expect.poll(() => world!.accessLog).toMatchObject([{ status: 504, reason }])
+    if (when === 'after') await expect.poll(() => taken.every(({ destroyed }) => destroyed)).toBe(true)
+  })
+
+  test('ends with the 101', async () => {
+    const app = await tcpBackend((socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+      setTimeout(() => socket.end('later'), 200)
+    })
+    open.push(app)
+    world = await startWorld({ app: [app.port] }, [{ backends: [to('app')], timeouts }])
+    expect(await raw(world.port, upgrade, 500)).toMatch(/^HTTP\/1.1 101 .*later$/s)
+  })
 })
 
 test('HTTPRouteRetryWithRequestTimeout: the whole time counts over all tries', async () => {

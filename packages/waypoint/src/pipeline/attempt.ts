@@ -1,5 +1,5 @@
 // One try at one endpoint: passes the response on, or says why there is none to pass on.
-import type { MeshError } from '@wishbone/core/errors'
+import { MeshError } from '@wishbone/core/errors'
 import type { HeaderList } from '@wishbone/core/filters'
 import type { AttemptFailure } from '@wishbone/core/retry'
 import type { Exchange, ExchangeFailure, ExchangeHandler, UpstreamRequest } from '../forward/exchange.ts'
@@ -23,6 +23,11 @@ export interface AttemptHooks {
   onHead(status: number, headers: HeaderList): void
   onBytes(count: number): void
   onTrailers(trailers: HeaderList): void
+}
+
+/** For a backend that takes longer than the route's backendRequest. */
+export function backendTimeout(limitMs: number): MeshError {
+  return new MeshError('backend-timeout', `the backend took longer than ${limitMs} ms`, { at: 'upstream' })
 }
 
 /** What a failed endpoint is charged at least, so that it is not the fastest of all. */

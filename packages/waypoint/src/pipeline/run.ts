@@ -6,7 +6,7 @@ import { applyHeaderModifier, corsHeaders, getHeader, type HeaderList, setHeader
 import { type AttemptFailure, decideRetry, type RetryFacts, retryDelayMs } from '@wishbone/core/retry'
 import type { Backend, Filters, Rule, Upstream } from '../compile/index.ts'
 import type { Target } from '../forward/target.ts'
-import { Attempt, type AttemptHooks, type AttemptOutcome } from './attempt.ts'
+import { Attempt, type AttemptHooks, type AttemptOutcome, backendTimeout } from './attempt.ts'
 import { type BodySource, bodyFor } from './body-source.ts'
 import type { RequestContext } from './context.ts'
 import { earlyAnswer, faultOf, targetOf } from './filter.ts'
@@ -145,7 +145,7 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
     sendMirrors(this, rule.filters, { target, authority, headers })
     if (backend.filters !== null) sendMirrors(this, backend.filters, { target, authority, headers })
     if (this.#upgrade !== undefined) {
-      return runUpgrade(this, this.#upgrade, backend, { target, authority, headers })
+      return runUpgrade(this, this.#upgrade, backend, { target, authority, headers }, rule.backendTimeoutMs)
     }
     await this.body.prepare()
     await this.#tryUntilDone(rule, backend, { target, authority, headers })
@@ -290,7 +290,7 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
   }
 
   #onBackendTimeout(attempt: Attempt, limitMs: number): void {
-    const error = new MeshError('backend-timeout', `the backend took longer than ${limitMs} ms`, { at: 'upstream' })
+    const error = backendTimeout(limitMs)
     const failure: AttemptFailure = { kind: 'backend-timeout' }
     attempt.cancel(this.responder.started ? { kind: 'broken', error } : { kind: 'failed', failure, error })
   }

@@ -6,8 +6,9 @@ import type { HeaderList } from '@wishbone/core/filters'
 import type { Upstream } from '../compile/index.ts'
 import { withoutIdleLength } from '../forward/response-rules.ts'
 import type { Target } from '../forward/target.ts'
-import { requestUpgrade } from '../forward/upgrade.ts'
+import { requestUpgrade, type UpgradeAnswer } from '../forward/upgrade.ts'
 import { joinStreams } from '../l4/join.ts'
+import { backendTimeout } from './attempt.ts'
 import type { RequestContext } from './context.ts'
 import type { RequestRecord } from './record.ts'
 import type { Responder } from './responder.ts'
@@ -42,18 +43,24 @@ export interface UpgradeRun {
   finish(): void
 }
 
+/** `limitMs`: for each try, until the 101, or the end of another answer; undefined: none but the run's own. */
 export async function runUpgrade(
   run: UpgradeRun,
   upgrade: UpgradeRequest,
   backend: Upstream,
   to: { readonly target: string; readonly authority: string; readonly headers: HeaderList },
+  limitMs: number | undefined,
 ): Promise<void> {
   const { record, context } = run
-  const signal = run.signal()
-  const [stream, target] = await connect(run, backend)
+  const { stream, target, clock } = await connect(run, backend, limitMs)
   const request = { method: context.head.method, ...to, body: null, acceptsTrailers: false, expectsContinue: false }
-  const answer = await requestUpgrade(stream, request, signal)
-  if (answer.kind === 'response') return passOn(run, answer)
+  let answer: UpgradeAnswer
+  try {
+    answer = await requestUpgrade(stream, request, clock.signal)
+    if (answer.kind === 'response') return await passOn(run, answer)
+  } finally {
+    clock.stop()
+  }
   run.clearDeadline()
   const headers = [...answer.headers]
   withoutIdleLength(101, headers)
@@ -79,17 +86,52 @@ export async function runUpgrade(
   run.finish()
 }
 
+interface Clock {
+  /** Aborted when a try has taken too long, or the run is cancelled. */
+  readonly signal: AbortSignal
+  stop(): void
+}
+
+function startClock(run: AbortSignal, limitMs: number | undefined): Clock {
+  if (limitMs === undefined) return { signal: run, stop() {} }
+  const controller = new AbortController()
+  const timer = setTimeout(() => controller.abort(backendTimeout(limitMs)), limitMs)
+  return { signal: AbortSignal.any([run, controller.signal]), stop: () => clearTimeout(timer) }
+}
+
 /** A connection of its own; one that does not come about is tried at another endpoint. */
-async function connect(run: UpgradeRun, backend: Upstream): Promise<[Duplex, Target]> {
+async function connect(
+  run: UpgradeRun,
+  backend: Upstream,
+  limitMs: number | undefined,
+): Promise<{ readonly stream: Duplex; readonly target: Target; readonly clock: Clock }> {
+  const signal = run.signal()
   for (;;) {
     const target = await run.pick(backend)
     run.record.tries++
+    const clock = startClock(signal, limitMs)
     try {
-      return [await run.services.dial(target, ['http/1.1']), target]
+      const stream = await unlessAborted(run.services.dial(target, ['http/1.1']), clock.signal)
+      return { stream, target, clock }
     } catch (cause) {
-      if (run.record.tries >= maxTries || !run.hasOther(backend)) throw cause
+      clock.stop()
+      if (clock.signal.aborted || run.record.tries >= maxTries || !run.hasOther(backend)) throw cause
     }
   }
+}
+
+/** The connection; when the time is over first, it is closed as soon as it is there. */
+function unlessAborted(dialling: Promise<Duplex>, signal: AbortSignal): Promise<Duplex> {
+  const { promise, resolve, reject } = Promise.withResolvers<Duplex>()
+  const onAbort = () => reject(signal.reason)
+  signal.addEventListener('abort', onAbort)
+  if (signal.aborted) onAbort()
+  dialling.then((stream) => {
+    signal.removeEventListener('abort', onAbort)
+    if (signal.aborted) stream.destroy()
+    resolve(stream)
+  }, reject)
+  return promise
 }
 
 /** The backend does not switch: its answer is an ordinary one. */
