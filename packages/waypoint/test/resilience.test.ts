@@ -154,7 +154,10 @@ describe.each(limits)('the time of a WebSocket’s handshake: %s', (limit, reaso
 
   test.each(['before', 'after'])('counts %s the connection is there', async (when) => {
     const taken: net.Socket[] = []
-    const app = await tcpBackend((socket) => taken.push(socket.resume()))
+    const app = await tcpBackend((socket) => {
+      taken.push(socket.resume())
+      socket.on('end', () => socket.end())
+    })
     open.push(app)
     const value = { namespace: 'shop', hostname: hostname('app'), port: 80 }
     const tls = when === 'before' ? { tls: { hostname: 'app.example', caPem: '' } } : {}
