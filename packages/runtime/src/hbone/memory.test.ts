@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ReadMemory } from './memory.ts'
+import { Holdings, ReadMemory } from './memory.ts'
 
 /** A connection: what node would read into, and how it says that it has. */
 function connection() {
@@ -44,4 +44,31 @@ test('what a closed connection still reads gets into the memory of no other', ()
   for (const other of others) other.read(3, record)
   for (let i = 0; i < 40; i++) closed.read(9, record)
   for (const other of others) expect(other.chunks.at(-1)).toEqual(Buffer.alloc(record, 3))
+})
+
+test('a stream that stands still beside a busy one holds little more memory than it has bytes', () => {
+  const memory = new ReadMemory()
+  const stalled = new Holdings()
+  const kept: Buffer[] = []
+  let reads = 0
+  const reader = memory.reader((chunk) => {
+    // Once in each slab a byte is for the stalled stream; everything else is consumed at once.
+    if (reads++ % 16 !== 0) return
+    kept.push(memory.keep(chunk.subarray(0, 1)))
+    stalled.add(memory.slab, 1)
+  })
+  const pinned = () => {
+    const buffers = new Set(kept.map(({ buffer }) => buffer))
+    return [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0)
+  }
+  for (let i = 0; i < 16 * 500; i++) {
+    reader.buffer()
+    reader.filled(record)
+  }
+  expect(kept).toHaveLength(500)
+  expect(pinned()).toBeLessThan(20 << 20)
+  // When the stream goes on, so does reading without copies.
+  stalled.release(500)
+  reader.filled(record)
+  expect(memory.slab).toBeDefined()
 })

@@ -10,6 +10,11 @@ const readSize = 16 << 10
 /** Reads of this size make a session busy. */
 const busyRead = 8 << 10
 const mostSpare = 16
+/**
+ * Full slabs of a session of which something is held: as much as the window of the connection. With more of them, what is read is
+ * copied: a byte for a stream that stands still, now and then beside a busy one, would hold a slab each.
+ */
+const mostHeld = 64
 
 export class Slab {
   readonly buffer = Buffer.allocUnsafeSlow(slabSize)
@@ -17,10 +22,15 @@ export class Slab {
   held = 0
   /** A session reads into it. */
   filling = true
+  /** Set once it is full: called when all of it has been consumed. */
+  onFree: (() => void) | undefined
 
   release(bytes: number): void {
     this.held -= bytes
-    if (this.held === 0 && !this.filling && spare.length < mostSpare) spare.push(this)
+    if (this.held > 0 || this.filling) return
+    this.onFree?.()
+    this.onFree = undefined
+    if (spare.length < mostSpare) spare.push(this)
   }
 }
 
@@ -33,6 +43,8 @@ export class ReadMemory {
   #region = shared
   #reading = false
   #closed = false
+  /** Slabs that are full, and not consumed. */
+  #heldSlabs = 0
 
   /** The slab that the last read went to; undefined if it has to be copied. */
   get slab(): Slab | undefined {
@@ -72,8 +84,9 @@ export class ReadMemory {
     if (slab === undefined || this.#closed) return this.#region
     if (slab.held === 0) this.#offset = 0
     else if (slabSize - this.#offset < readSize) {
-      this.#retire()
+      this.#release()
       this.#take()
+      if (this.#slab === undefined) return this.#region
     }
     this.#region = this.#slab!.buffer.subarray(this.#offset, this.#offset + readSize)
     return this.#region
@@ -88,22 +101,26 @@ export class ReadMemory {
   }
 
   #take(): void {
+    if (this.#heldSlabs === mostHeld) return
     this.#slab = spare.pop() ?? new Slab()
     this.#slab.filling = true
     this.#offset = 0
   }
 
   #release(): void {
-    this.#retire()
+    const slab = this.#slab!
     this.#slab = undefined
     this.#region = shared
+    slab.filling = false
+    if (slab.held > 0) {
+      this.#heldSlabs++
+      slab.onFree = this.#onFree
+    }
+    slab.release(0)
   }
 
-  #retire(): void {
-    const slab = this.#slab
-    if (slab === undefined) return
-    slab.filling = false
-    slab.release(0)
+  readonly #onFree = (): void => {
+    this.#heldSlabs--
   }
 }
 
