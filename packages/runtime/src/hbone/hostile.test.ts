@@ -1,4 +1,6 @@
 // Peers that break the protocol: each costs its own session, with a GOAWAY that says why, and nothing else.
+
+import { setTimeout as sleep } from 'node:timers/promises'
 import type tls from 'node:tls'
 import type { MeshError } from '@wishbone/core/errors'
 import {
@@ -229,6 +231,25 @@ describe('one stream is reset, the session goes on', () => {
     await expect.poll(() => seen.resets.size).toBe(10)
     seen.socket.destroy()
     expect(await seen.closed).not.toMatchObject({ code: 'protocol-error' })
+  })
+
+  test('padding gives no memory back that is still in use', async () => {
+    const kept: Buffer[] = []
+    const seen = await attack([...hello, headers(1)], (request) => {
+      const ignore = { end: () => undefined, drain: () => undefined, closed: () => undefined }
+      request.accept().attach({ ...ignore, data: (chunk) => kept.push(chunk) })
+    })
+    const content = encodeFrame(frameTypes.data, 0, 1, Buffer.alloc(16_000, 'x'))
+    const padding = encodeFrame(frameTypes.data, flags.padded, 1, Buffer.alloc(256).fill(255, 0, 1))
+    // Far less than the window: nobody has consumed what was sent first.
+    seen.socket.write(Buffer.concat([...repeat(4, () => content), ...repeat(500, () => padding)]))
+    await expect.poll(() => seen.resets.size + kept.reduce((sum, { length }) => sum + length, 0)).toBe(64_000)
+    await sleep(50)
+    seen.socket.write(Buffer.concat(repeat(20, () => encodeFrame(frameTypes.data, 0, 1, Buffer.alloc(16_000, 'y')))))
+    await expect.poll(() => kept.reduce((sum, { length }) => sum + length, 0)).toBe(384_000)
+    expect(Buffer.concat(kept).subarray(0, 64_000).equals(Buffer.alloc(64_000, 'x'))).toBe(true)
+    seen.socket.destroy()
+    await seen.closed
   })
 
   test('the end of a stream and its reset, in two records that arrive as one: the application is let go', async () => {

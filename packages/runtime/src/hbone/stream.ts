@@ -150,10 +150,7 @@ export class H2Stream implements Tunnel {
     const taken = Math.min(bytes, this.#unconsumed)
     this.#unconsumed -= taken
     this.#holdings.release(taken)
-    if (taken > 0) this.#host.consumed(taken)
-    if (this.#closed || this.#remoteEnded) return
-    const increment = this.#window.consume(taken)
-    if (increment > 0) this.#host.write(encodeWindowUpdate(this.streamId, increment), false)
+    this.#giveBack(taken)
   }
 
   reset(reason: MeshError): void {
@@ -178,12 +175,10 @@ export class H2Stream implements Tunnel {
     else this.#early.push(slab === undefined ? chunk : Buffer.from(chunk))
   }
 
-  /** Padding costs window like data, and is given back at once. */
+  /** Padding costs window like data, and is given back at once: the window alone, for the memory that is held is that of the data. */
   receivePadding(length: number): void {
     this.#spend(length)
-    this.#unconsumed += length
-    this.#holdings.add(undefined, length)
-    this.consumed(length)
+    this.#giveBack(length)
   }
 
   receiveEnd(): void {
@@ -254,6 +249,14 @@ export class H2Stream implements Tunnel {
     this.#host.consumed(this.#unconsumed)
     this.#holdings.release(this.#unconsumed)
     this.#unconsumed = 0
+  }
+
+  #giveBack(bytes: number): void {
+    if (bytes === 0) return
+    this.#host.consumed(bytes)
+    if (this.#closed || this.#remoteEnded) return
+    const increment = this.#window.consume(bytes)
+    if (increment > 0) this.#host.write(encodeWindowUpdate(this.streamId, increment), false)
   }
 
   #spend(length: number): void {
