@@ -22,12 +22,14 @@ export class Head implements RequestHead {
   /** The client's address where trusted proxies say it; undefined: the connection's. */
   remoteIp: IpBytes | undefined
   readonly #headers: Readonly<Record<string, string | string[] | undefined>>
+  #isRepetitive: boolean | undefined
 
   constructor(request: IncomingRequest) {
     // By what it came over, and not by what a first line says.
     this.isHttp2 = 'stream' in request
     this.method = request.method ?? 'GET'
     this.#headers = request.headers
+    this.rawHeaders = request.rawHeaders
     let target = request.url ?? '/'
     let authority = this.isHttp2 ? ((request as Http2ServerRequest).authority ?? '') : ''
     if (authority === '') authority = this.header('host') ?? ''
@@ -45,12 +47,21 @@ export class Head implements RequestHead {
     this.query = question < 0 ? '' : target.slice(question + 1)
     this.authority = authority
     this.host = hostOf(authority)
-    this.rawHeaders = request.rawHeaders
   }
 
+  /** Several fields of a name are joined, as everybody may do who reads them (RFC 9110 §5.3). */
   header(name: string): string | undefined {
     const value = this.#headers[name]
-    return value === undefined || typeof value === 'string' ? value : value.join(',')
+    if (value === undefined) return undefined
+    if (typeof value !== 'string') return value.join(',')
+    this.#isRepetitive ??= this.rawHeaders.length > 2 * Object.keys(this.#headers).length
+    return this.#isRepetitive ? this.#withRepetitions(name, value) : value
+  }
+
+  /** Of many names node keeps the first field alone; the backend gets them all, and may go by another one. */
+  #withRepetitions(name: string, kept: string): string {
+    const values = this.rawHeaders.filter((_, i, raw) => i % 2 === 1 && raw[i - 1]!.toLowerCase() === name)
+    return values.length > 1 && values[0] === kept ? values.join(', ') : kept
   }
 
   get isGrpc(): boolean {
