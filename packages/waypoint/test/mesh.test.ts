@@ -4,7 +4,7 @@ import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
-import { create } from '@bufbuild/protobuf'
+import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import { MeshState } from '@wishbone/core/mesh'
 import { l7, security, workload } from '@wishbone/proto'
 import { issueLeaf, selfSignedRoot, WorkloadCertificate } from '@wishbone/runtime/certificates'
@@ -156,7 +156,7 @@ function putAddresses(policies: readonly string[], appPort: number = app?.port ?
   })
 }
 
-function putListener(init: { hasRoutes?: boolean; protocol?: l7.Protocol; consumerNamespaces?: string[] }): void {
+function putListener(init: MessageInitShape<typeof l7.ListenerSchema>): void {
   const of = (port: number) =>
     create(l7.ListenerSchema, {
       name: `service/shop/echo.shop.svc.cluster.local/${port}`,
@@ -365,6 +365,27 @@ describe("policies of the picked workload, on the client's own identity", () => 
       removed: [],
     })
     await closed
+  })
+
+  test('a request whose body is still coming when its listener gets a policy is judged by it', async () => {
+    const stream = await tunnel(`${serviceIp}:80`)
+    let answer = ''
+    stream.on('data', (chunk) => {
+      answer += chunk
+    })
+    stream.write('POST / HTTP/1.1\r\nHost: echo\r\nContent-Length: 4\r\n\r\n12')
+    // The head is judged, and the body is waited for.
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    state.applyAuthorizations({
+      authorizations: [['shop/guard', policy(security.Action.DENY, 'client')]],
+      removed: [],
+    })
+    putListener({ policies: ['shop/guard'] })
+    await waypoint.settled()
+    stream.write('34')
+    await expect.poll(() => answer).toMatch(/^HTTP\/1.1 403 /)
+    expect(connects).toEqual([])
+    stream.destroy()
   })
 
   test('a policy that has not arrived is waited for, then refused', async () => {

@@ -32,12 +32,15 @@ export class Authorizer {
   readonly #store: Pick<ResourceStore, 'requestPolicy' | 'onChange' | 'table'>
   readonly #watched = new Set<Watched>()
   #judging = false
+  /** How often policies, or who names them, have changed. */
+  #changes = 0
 
   constructor(state: MeshState, store: Pick<ResourceStore, 'requestPolicy' | 'onChange' | 'table'>) {
     this.#state = state
     this.#store = store
     // Policies changed, or workloads, which name their policies. Many changes in one turn are judged once.
     const judgeAll = () => {
+      this.#changes++
       if (this.#judging || this.#watched.size === 0) return
       this.#judging = true
       setImmediate(() => {
@@ -84,9 +87,9 @@ export class Authorizer {
     return this.#whenArrived(target.workload, facts, request, target.label)
   }
 
-  /** For everything that arrives at a listener. @throws MeshError denied, policy-missing */
-  forListener(listener: ListenerTable, connection: Connection, request: RequestFacts | undefined): undefined {
-    if (listener.policies.length === 0) return undefined
+  /** For everything that arrives at a listener. Answers what `stillForListener` is to be given. @throws MeshError denied, policy-missing */
+  forListener(listener: ListenerTable, connection: Connection, request: RequestFacts | undefined): number {
+    if (listener.policies.length === 0) return this.#changes
     const policies: Authorization[] = []
     for (const name of listener.policies) {
       const policy = this.#state.policyByName(name)
@@ -100,7 +103,19 @@ export class Authorizer {
       destinationIp: connection.destinationIp,
       destinationPort: connection.port,
     }
-    return this.#check(policies, facts, request, listener.name)
+    this.#check(policies, facts, request, listener.name)
+    return this.#changes
+  }
+
+  /** For what has waited since it was judged: by the listener's policies of now, if any have changed. @throws MeshError as there */
+  stillForListener(
+    judged: number,
+    listener: ListenerTable | undefined,
+    connection: Connection,
+    request: RequestFacts,
+  ): number {
+    if (judged === this.#changes || listener === undefined) return judged
+    return this.forListener(this.#store.table.listeners.get(listener.name) ?? listener, connection, request)
   }
 
   #judgeAgain(watched: Watched): void {

@@ -44,6 +44,7 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
   readonly #tried = new Set<Target>()
   #attempt: Attempt | undefined
   #cancelled: MeshError | undefined
+  #judged = 0
   #wake: (() => void) | undefined
   #deadline: NodeJS.Timeout | undefined
   #backendFilters: Filters | null = null
@@ -112,7 +113,7 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
     if (context.misdirected) return this.reply(statusReply(421), 'misdirected')
     if (context.listener === undefined)
       throw new MeshError('no-route', `nothing listens for host "${context.head.host}" here`)
-    this.services.authorizer.forListener(context.listener, context.connection, context.head)
+    this.#judged = this.services.authorizer.forListener(context.listener, context.connection, context.head)
     if (context.match.kind === 'no-match')
       throw new MeshError('no-route', `no route of ${context.listener.name} matches the request`)
     const { rule, matchedPrefix } = context.match
@@ -206,14 +207,15 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
 
   /** The endpoint of the next try, with its policies enforced. @throws MeshError */
   async pick(backend: Upstream): Promise<Target> {
-    const { connection } = this.context
+    const { connection, listener, head } = this.context
     const target = this.services.endpoints.pick(backend, connection.port, this.#tried)
     this.#tried.add(target)
     this.record.target = target
     if (connection.destination.kind === 'waypoint') {
-      const waiting = this.services.authorizer.forTarget(target, connection, this.context.head)
+      const waiting = this.services.authorizer.forTarget(target, connection, head)
       if (waiting !== undefined) await waiting
     }
+    this.#judged = this.services.authorizer.stillForListener(this.#judged, listener, connection, head)
     return target
   }
 
