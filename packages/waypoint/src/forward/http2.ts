@@ -37,13 +37,10 @@ export class Http2Pool {
     const open = this.#available()
     if (open !== undefined) this.#begin(open, exchange)
     else
-      this.#acquire().then(
-        (session) => this.#begin(session, exchange),
-        (cause: unknown) => {
-          const error = MeshError.from(cause, 'connect-failed', { at: 'upstream' })
-          exchange.fail({ kind: 'connect', error, reusedConnection: false })
-        },
-      )
+      this.#acquire(exchange).catch((cause: unknown) => {
+        const error = MeshError.from(cause, 'connect-failed', { at: 'upstream' })
+        exchange.fail({ kind: 'connect', error, reusedConnection: false })
+      })
     return exchange
   }
 
@@ -67,11 +64,14 @@ export class Http2Pool {
     return undefined
   }
 
-  /** Concurrent requests share one dial, up to what one session can carry. */
-  async #acquire(): Promise<Session> {
+  /**
+   * Concurrent requests share one dial, up to what one session can carry. Each begins in the turn in which it finds room: others
+   * that waited find only what it left.
+   */
+  async #acquire(exchange: Http2Exchange): Promise<void> {
     for (;;) {
       const open = this.#available()
-      if (open !== undefined) return open
+      if (open !== undefined) return this.#begin(open, exchange)
       if (this.#dialling === undefined || this.#waiting >= maxStreamsPerSession) {
         this.#waiting = 0
         const dialling = this.#connect()
@@ -83,7 +83,10 @@ export class Http2Pool {
       }
       this.#waiting++
       const session = await this.#dialling!
-      if (hasRoom(session)) return session
+      if (hasRoom(session)) return this.#begin(session, exchange)
+      // Another one would be no better.
+      if (session.streams === 0)
+        throw new MeshError('connect-failed', 'the backend takes no streams on a new connection', { at: 'upstream' })
     }
   }
 
