@@ -32,7 +32,7 @@ export interface BackendContext {
   readonly backendTls: Pick<BackendTlsPolicies, 'tlsFor'>
   readonly routeKind: string
   readonly routeNamespace: string
-  /** Service parents of the route: a consumer route may send to them without a grant (GEP-1426). */
+  /** Services to which a consumer route may send without a grant (GEP-1426). */
   readonly ownParents: ReadonlySet<string>
   /** Filled while resolving. */
   readonly problems: RefProblem[]

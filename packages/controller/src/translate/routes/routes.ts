@@ -58,7 +58,7 @@ function translateRoute(
     backendTls,
     routeKind: object.kind,
     routeNamespace: object.metadata.namespace ?? '',
-    ownParents: new Set(attached.flatMap(({ target }) => (target.kind === 'service' ? [target.key] : []))),
+    ownParents: ownParents(attached),
     problems: [],
     used: new Set(),
   }
@@ -105,6 +105,16 @@ function translateRoute(
     dropped: refused ? [] : dropped,
     used: context.used,
   }
+}
+
+/**
+ * Services whose owners need not grant what they are sent, since it is their own traffic. None where the route is attached to
+ * anything of another namespace as well, whose traffic it is not.
+ */
+function ownParents(attached: readonly AttachedParent[]): ReadonlySet<string> {
+  const keys = attached.flatMap(({ target }) => (target.kind === 'service' ? [target.key] : []))
+  const namespaces = new Set(keys.map((key) => key.slice(0, key.indexOf('/'))))
+  return new Set(keys.length === attached.length && namespaces.size === 1 ? keys : [])
 }
 
 /** A route without rules has one that matches everything: the API's default. */
