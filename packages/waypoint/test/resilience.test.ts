@@ -2,9 +2,11 @@
 import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
+import type { Readable, Writable } from 'node:stream'
+import { l7 } from '@wishbone/proto'
 import { afterEach, describe, expect, test } from 'vitest'
 import { backend, hostname, seconds, startWorld, to, type World } from './harness.ts'
-import { ask, type Backend, closedPort, echo, httpBackend, raw, tcpBackend } from './servers.ts'
+import { ask, type Backend, closedPort, echo, http2Backend, httpBackend, raw, tcpBackend } from './servers.ts'
 
 let world: World | undefined
 const open: Backend[] = []
@@ -93,6 +95,33 @@ test('HTTPRouteRetryConnectionError: another endpoint takes over', async () => {
   for (let i = 0; i < 10; i++) expect((await ask(world.port)).status).toBe(200)
   await world.setRoutes([{ backends: [to('app')] }])
   for (let i = 0; i < 10; i++) expect((await ask(world.port, { method: 'POST', body: 'b' })).status).toBe(200)
+})
+
+test.each([
+  ['HTTP/1.1', l7.Protocol.HTTP],
+  ['HTTP/2', l7.Protocol.HTTP2],
+])('another endpoint gets the whole of a body that streams (%s)', async (_version, protocol) => {
+  const big = await new Promise<Backend>((resolve) => {
+    const answer = (request: Readable, response: Writable) => {
+      let bytes = 0
+      request.on('data', (chunk: Buffer) => void (bytes += chunk.length))
+      request.on('end', () => response.end(String(bytes)))
+    }
+    if (protocol === l7.Protocol.HTTP) void httpBackend(answer).then(resolve)
+    else void http2Backend((stream) => answer(stream, stream)).then(resolve)
+  })
+  open.push(big)
+  // Refused late: bytes come meanwhile.
+  const late = await tcpBackend((socket) => setTimeout(() => socket.resetAndDestroy(), 50))
+  open.push(late)
+  const dead = protocol === l7.Protocol.HTTP ? await closedPort() : late.port
+  world = await startWorld({ app: [dead, big.port] }, [{ backends: [to('app', 1, protocol)] }])
+  const bytes = 300_000
+  for (let i = 0; i < 10; i++)
+    expect(await ask(world.port, { method: 'POST', body: Buffer.alloc(bytes) })).toMatchObject({
+      status: 200,
+      body: String(bytes),
+    })
 })
 
 test('HTTPRouteTimeoutRequest and BackendRequest: 504, and 0 is no limit', async () => {

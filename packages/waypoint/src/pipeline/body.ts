@@ -60,19 +60,21 @@ export class RequestBody {
     return this.#ended
   }
 
-  /** The body from its first byte, for one try; the reader of an earlier try gets nothing more. */
+  /** The body from its first byte, for one try, which the client is read for once it is read. An earlier try's reader gets nothing more. */
   open(): Readable {
     if (!this.replayable) throw new Error('the body has been read further than it is kept')
     const reader: Reader = new Reader(
       () => this.#resume(),
       () => {
-        if (this.#current === reader) this.#current = undefined
+        if (this.#current !== reader) return
+        this.#current = undefined
+        // What comes now may be more than is kept, and belongs to the next try.
+        if (this.#started && !this.#ended && !this.#overflowed) this.#source.pause()
       },
     )
     this.#current = reader
     for (const chunk of this.#kept) reader.push(chunk)
     if (this.#ended) reader.push(null)
-    else this.#start()
     return reader
   }
 
@@ -115,8 +117,10 @@ export class RequestBody {
     })
   }
 
+  /** The first time too: who gets no connection takes nothing of the body, and the next endpoint gets it whole. */
   #resume(): void {
-    if (this.#started && !this.#ended) this.#source.resume()
+    this.#start()
+    if (!this.#ended) this.#source.resume()
   }
 
   #onData(chunk: Buffer): void {

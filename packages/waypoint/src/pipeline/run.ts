@@ -193,13 +193,16 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
       if (outcome.kind === 'complete') return
       if (this.#cancelled !== undefined) throw this.#cancelled
       if (outcome.kind === 'broken') throw MeshError.from(outcome.error, 'backend-protocol', { at: 'upstream' })
+      // The rest of the body is not for this try.
+      if (body !== null && !Buffer.isBuffer(body)) body.destroy()
       await this.#beforeNextTry(rule, backend, outcome)
     }
   }
 
   async #beforeNextTry(rule: Rule, backend: Upstream, outcome: AttemptOutcome & { kind: 'failed' }): Promise<void> {
     const facts = this.#retryFacts(backend)
-    if (decideRetry(rule.retry, outcome.failure, facts) === 'no')
+    // A refused stream has had some of the body already.
+    if (!facts.replayable || decideRetry(rule.retry, outcome.failure, facts) === 'no')
       throw outcome.error ?? new MeshError('internal', 'no retry')
     const waitMs = retryDelayMs(rule.retry, outcome.failure, facts, this.services.random)
     if (waitMs > 0) await this.#sleep(waitMs)
