@@ -252,6 +252,51 @@ describe('one stream is reset, the session goes on', () => {
     await seen.closed
   })
 
+  test.each(['read slowly', 'not accepted yet'])(
+    'DATA of one byte each, %s, costs little more than its bytes',
+    async (when) => {
+      const total = 200_000
+      const bytes = Buffer.alloc(total).map((_, index) => index % 251)
+      const frame = encodeFrame(frameTypes.data, 0, 1, new Uint8Array(1))
+      const frames = Buffer.concat(Array.from({ length: total }, () => frame))
+      for (let i = 0; i < total; i++) frames[(i + 1) * frame.length - 1] = bytes[i]!
+      const end = encodeFrame(frameTypes.data, flags.endStream, 1, new Uint8Array(0))
+      const requests: ConnectRequest[] = []
+      const seen = await attack([...hello, headers(1)], (request) => void requests.push(request))
+      await expect.poll(() => requests).toHaveLength(1)
+      const chunks: Buffer[] = []
+      let ended = false
+      const accept = () => {
+        const tunnel = requests[0]!.accept()
+        tunnel.attach({
+          data: (chunk, borrowed) => {
+            chunks.push(borrowed ? Buffer.from(chunk) : chunk)
+            // One chunk at a time, as a slow application takes them.
+            if (chunks.length === 1) setTimeout(() => tunnel.consumed(chunk.length), 500)
+          },
+          end: () => {
+            ended = true
+          },
+          drain: () => undefined,
+          closed: () => undefined,
+        })
+        return tunnel
+      }
+      if (when === 'read slowly') accept()
+      seen.socket.write(frames)
+      seen.socket.write(end)
+      if (when !== 'read slowly') {
+        await sleep(500)
+        accept()
+      }
+      await expect.poll(() => ended, { timeout: 3_000 }).toBe(true)
+      expect(Buffer.concat(chunks).equals(bytes)).toBe(true)
+      expect(chunks.length).toBeLessThan(1_000)
+      seen.socket.destroy()
+      await seen.closed
+    },
+  )
+
   test('the end of a stream and its reset, in two records that arrive as one: the application is let go', async () => {
     const [app, inner] = await tcpPair()
     app.on('error', () => undefined).resume()

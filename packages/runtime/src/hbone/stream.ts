@@ -16,6 +16,7 @@ import {
 } from '@wishbone/core/h2'
 import type { SpiffeId } from '@wishbone/core/identity'
 import { ReceiveWindow } from './flow.ts'
+import { Gather } from './gather.ts'
 import { Holdings, type Slab } from './memory.ts'
 import { resetCodeOf } from './reset.ts'
 import type { Headers, Tunnel, TunnelSink } from './types.ts'
@@ -44,6 +45,10 @@ export interface StreamHost {
 /** A stream that sends nothing for so many turns is not held any more. */
 const quietTurnsAllowed = 3
 
+/** So many small pieces are handed on one by one while something is unconsumed. */
+const mostSmallPieces = 64
+const smallPiece = 1 << 10
+
 export class H2Stream implements Tunnel {
   readonly streamId: number
   readonly authority: string
@@ -61,6 +66,9 @@ export class H2Stream implements Tunnel {
   #unconsumed = 0
   readonly #holdings = new Holdings()
   #sink: TunnelSink | undefined
+  /** Small pieces since everything was consumed. */
+  #smallPieces = 0
+  #gather: Gather | undefined
   /** Arrived before there was a sink. */
   #early: Buffer[] = []
   #pending: Buffer[] = []
@@ -105,6 +113,7 @@ export class H2Stream implements Tunnel {
     const early = this.#early
     this.#early = []
     for (const chunk of early) sink.data(chunk, false)
+    this.#passGathered()
     if (this.#remoteEnded) sink.end()
     if (this.#closed) sink.closed(this.#error)
   }
@@ -151,6 +160,8 @@ export class H2Stream implements Tunnel {
     this.#unconsumed -= taken
     this.#holdings.release(taken)
     this.#giveBack(taken)
+    // The sink has nothing more in hand.
+    if (this.#unconsumed === this.#gather?.length) this.#passGathered()
   }
 
   reset(reason: MeshError): void {
@@ -169,10 +180,33 @@ export class H2Stream implements Tunnel {
     const length = chunk.length
     this.#spend(length)
     this.received += length
+    if (this.#unconsumed === 0) this.#smallPieces = 0
+    const gathers = length < smallPiece && ++this.#smallPieces > mostSmallPieces
+    if (!gathers || this.#gather?.hasRoom(length) === false) this.#passGathered()
+    // The sink may have reset the stream over that.
+    if (this.#closed) {
+      this.#host.consumed(length)
+      return
+    }
     this.#unconsumed += length
-    this.#holdings.add(slab, length)
-    if (this.#sink !== undefined) this.#sink.data(chunk, slab !== undefined)
-    else this.#early.push(slab === undefined ? chunk : Buffer.from(chunk))
+    if (gathers) {
+      this.#gather ??= new Gather()
+      this.#gather.add(chunk)
+      this.#holdings.add(undefined, length)
+    } else {
+      this.#holdings.add(this.#sink === undefined ? undefined : slab, length)
+      this.#pass(chunk, slab !== undefined)
+    }
+  }
+
+  #pass(chunk: Buffer, borrowed: boolean): void {
+    if (this.#sink !== undefined) this.#sink.data(chunk, borrowed)
+    else this.#early.push(borrowed ? Buffer.from(chunk) : chunk)
+  }
+
+  #passGathered(): void {
+    const chunk = this.#gather?.take()
+    if (chunk !== undefined) this.#pass(chunk, false)
   }
 
   /** Padding costs window like data, and is given back at once: the window alone, for the memory that is held is that of the data. */
@@ -184,6 +218,8 @@ export class H2Stream implements Tunnel {
   receiveEnd(): void {
     if (this.#remoteEnded)
       throw new H2Error(errorCodes.streamClosed, 'a second end of a stream', 'stream', this.streamId)
+    this.#passGathered()
+    if (this.#closed) return
     this.#remoteEnded = true
     this.#sink?.end()
     if (this.#localEnd === 'sent') this.fail(undefined)
@@ -192,6 +228,8 @@ export class H2Stream implements Tunnel {
   /** RST_STREAM from the peer. NO_ERROR and CANCEL read as the end of its direction (ambient wire §1.8). */
   receiveReset(error: MeshError | undefined): void {
     if (error === undefined && !this.#remoteEnded) {
+      this.#passGathered()
+      if (this.#closed) return
       this.#remoteEnded = true
       this.#sink?.end()
     }
@@ -246,6 +284,7 @@ export class H2Stream implements Tunnel {
    */
   abandon(): void {
     this.#early = []
+    this.#gather = undefined
     this.#host.consumed(this.#unconsumed)
     this.#holdings.release(this.#unconsumed)
     this.#unconsumed = 0
