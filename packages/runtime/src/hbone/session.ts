@@ -169,7 +169,7 @@ export class Session implements StreamHost, FrameHandler {
     const level = code === errorCodes.noError ? 'debug' : 'warn'
     this.#log?.[level]('HBONE session ends', { peer: this.remoteAddress, code: nameOfCode(code), reason: text })
     this.write(encodeGoaway(this.lastPeerStream, code, text.slice(0, 200)), false)
-    this.#writer.end()
+    this.#writer.abort()
     this.#close(reason ?? new MeshError('protocol-error', text, { at: this.#otherEnd }))
   }
 
@@ -384,7 +384,7 @@ export class Session implements StreamHost, FrameHandler {
     const orderly = this.#state === 'ending' || (this.streams.size === 0 && cause === undefined)
     const kind = this.#otherEnd === 'upstream' ? 'backend-reset' : 'client-closed'
     this.#close(orderly ? undefined : new MeshError(kind, text, { at: this.#otherEnd, retry: 'if-reused', cause }))
-    this.#writer.end()
+    this.#writer.abort()
   }
 
   #close(error: MeshError | undefined): void {

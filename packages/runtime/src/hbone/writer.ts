@@ -18,6 +18,7 @@ export class FrameWriter {
   #queuedBytes = 0
   #busy = false
   #ending = false
+  #lingering = false
 
   /** `onIdle` is called when everything written has gone to the kernel after a time in which it had not. */
   constructor(socket: TLSSocket, onIdle: () => void) {
@@ -52,13 +53,31 @@ export class FrameWriter {
     if (this.#socket.writableLength === 0) this.#busy = false
   }
 
-  /** Closes the connection once everything has been written, or by force when that or the peer's answer takes too long. */
+  /**
+   * Closes the connection once everything has been written, however long a peer that lives takes to read it: nobody else sends it
+   * again. By force when the peer does not close its side then.
+   */
   end(): void {
     if (this.#ending) return
     this.#ending = true
+    if (!this.#busy) this.#finish()
+  }
+
+  /** As `end`, but by force also when the writing takes too long. */
+  abort(): void {
+    this.end()
+    this.#linger()
+  }
+
+  #finish(): void {
+    this.#socket.end()
+    this.#linger()
+  }
+
+  #linger(): void {
     const socket = this.#socket
-    if (!this.#busy) socket.end()
-    if (socket.destroyed) return
+    if (this.#lingering || socket.destroyed) return
+    this.#lingering = true
     const timer = setTimeout(() => socket.destroy(), lingerMs)
     timer.unref()
     socket.once('close', () => clearTimeout(timer))
@@ -84,7 +103,7 @@ export class FrameWriter {
       if (socket.writableLength > 0) return
       this.#busy = false
     }
-    if (this.#ending) socket.end()
+    if (this.#ending) this.#finish()
     else this.#onIdle()
   }
 }
