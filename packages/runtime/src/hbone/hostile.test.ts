@@ -233,6 +233,32 @@ describe('one stream is reset, the session goes on', () => {
     expect(await seen.closed).not.toMatchObject({ code: 'protocol-error' })
   })
 
+  test('a stream that is refused while draining does not make a later GOAWAY name more than the one before', async () => {
+    const [socket, server] = await tlsPair()
+    const named: number[] = []
+    const handlers = {
+      data: () => undefined,
+      dataEnd: () => undefined,
+      frame: (type: number, _flags: number, _id: number, payload: Uint8Array) => {
+        if (type === frameTypes.goaway) named.push(parseGoaway(payload).lastStreamId)
+        if (type === frameTypes.ping) socket.write(encodePing(payload, true))
+      },
+    }
+    const parser = new FrameParser(handlers, { maxFrameSize: 1 << 20 })
+    socket.on('data', (chunk: Buffer) => parser.push(chunk)).on('error', () => undefined)
+    const tunnels: Tunnel[] = []
+    const session = acceptHbone(server, { onConnect: (request) => void tunnels.push(request.accept()) })
+    socket.write(Buffer.concat([...hello, headers(1)]))
+    await expect.poll(() => tunnels).toHaveLength(1)
+    void session.drain()
+    await expect.poll(() => named).toEqual([0x7fff_ffff, 1])
+    // Refused, and then the only stream ends.
+    socket.write(Buffer.concat([headers(3), encodeRstStream(1, errorCodes.cancel)]))
+    await expect.poll(() => named).toEqual([0x7fff_ffff, 1, 1])
+    socket.destroy()
+    await session.closed
+  })
+
   test('padding gives no memory back that is still in use', async () => {
     const kept: Buffer[] = []
     const seen = await attack([...hello, headers(1)], (request) => {

@@ -8,7 +8,6 @@ import type { TLSSocket } from 'node:tls'
 import { MeshError, type MeshErrorAt } from '@wishbone/core/errors'
 import {
   dynamicTableOff,
-  encodeGoaway,
   encodeHeaders,
   encodePing,
   encodeRstStream,
@@ -153,10 +152,10 @@ export class Session implements StreamHost, FrameHandler {
     if (this.#state !== 'open') return
     this.#state = 'draining'
     if (this.#role.kind === 'server') {
-      this.write(encodeGoaway(0x7fff_ffff, errorCodes.noError, 'draining'), false)
+      this.#writer.goaway(0x7fff_ffff, errorCodes.noError, 'draining')
       const ping = (opaque: Uint8Array) => this.write(encodePing(opaque), false)
       this.#roundTrip.begin(ping, () => {
-        this.write(encodeGoaway(this.lastPeerStream, errorCodes.noError, 'draining'), false)
+        this.#writer.goaway(this.lastPeerStream, errorCodes.noError, 'draining')
         this.#endIfDone()
       })
     }
@@ -168,7 +167,7 @@ export class Session implements StreamHost, FrameHandler {
     if (this.#state === 'closed') return
     const level = code === errorCodes.noError ? 'debug' : 'warn'
     this.#log?.[level]('HBONE session ends', { peer: this.remoteAddress, code: nameOfCode(code), reason: text })
-    this.write(encodeGoaway(this.lastPeerStream, code, text.slice(0, 200)), false)
+    this.#writer.goaway(this.lastPeerStream, code, text.slice(0, 200))
     this.#writer.abort()
     this.#close(reason ?? new MeshError('protocol-error', text, { at: this.#otherEnd }))
   }
@@ -375,7 +374,7 @@ export class Session implements StreamHost, FrameHandler {
     // While the round trip is under way, a stream may still be on its way to us.
     if (this.#state !== 'draining' || this.streams.size > 0 || this.#roundTrip.pending) return
     this.#state = 'ending'
-    this.write(encodeGoaway(this.lastPeerStream, errorCodes.noError), false)
+    this.#writer.goaway(this.lastPeerStream, errorCodes.noError)
     this.#writer.end()
   }
 

@@ -1,6 +1,7 @@
 // Writes frames to the TLS connection so that the shared read buffer can be handed over without a copy: a write to an idle TLS
 // socket is encrypted before it returns; while one is under way, frames wait here, copied if their bytes are borrowed.
 import type { TLSSocket } from 'node:tls'
+import { encodeGoaway } from '@wishbone/core/h2'
 
 /**
  * Frames that may wait for a peer that does not read. Data never gets there: its sources are paused, each with a chunk or two.
@@ -19,6 +20,7 @@ export class FrameWriter {
   #busy = false
   #ending = false
   #lingering = false
+  #lastNamed = 0x7fff_ffff
 
   /** `onIdle` is called when everything written has gone to the kernel after a time in which it had not. */
   constructor(socket: TLSSocket, onIdle: () => void) {
@@ -51,6 +53,12 @@ export class FrameWriter {
     this.#busy = true
     this.#socket.write(frame, this.#onWritten)
     if (this.#socket.writableLength === 0) this.#busy = false
+  }
+
+  /** Sends GOAWAY. Never with a higher last stream than before (RFC 9113 §6.8), though some may have been refused since. */
+  goaway(lastStreamId: number, code: number, debug = ''): void {
+    this.#lastNamed = Math.min(this.#lastNamed, lastStreamId)
+    this.write(encodeGoaway(this.#lastNamed, code, debug), false)
   }
 
   /**
