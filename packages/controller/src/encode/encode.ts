@@ -27,11 +27,11 @@ export function encode(mesh: Mesh): ResourceSet {
   }
   const ztunnel: Resources = new Map([
     [typeUrls.address, addresses],
-    [typeUrls.authorization, encodeAll(security.AuthorizationSchema, mesh.authorizations)],
+    [typeUrls.authorization, encodePolicies(mesh.authorizations)],
   ])
   const gateway: Resources = new Map<TypeUrl, ReadonlyMap<string, Resource>>([
     [typeUrls.address, addresses],
-    [typeUrls.authorization, encodeAll(security.AuthorizationSchema, mesh.waypointAuthorizations)],
+    [typeUrls.authorization, encodePolicies(mesh.waypointAuthorizations)],
     [typeUrls.requestPolicy, encodeAll(l7.RequestPolicySchema, mesh.requestPolicies)],
     [typeUrls.listener, encodeAll(l7.ListenerSchema, mesh.listeners)],
     [typeUrls.route, encodeRoutes(l7.RouteSchema, mesh.routes)],
@@ -62,6 +62,13 @@ function encodeAddresses(mesh: Mesh): ReadonlyMap<string, Resource> {
 
 function encodeAll<Desc extends DescMessage>(schema: Desc, messages: ReadonlyMap<string, MessageShape<Desc>>) {
   return new Map([...messages].map(([name, message]) => [name, resource(schema, name, message, [])]))
+}
+
+function encodePolicies(policies: Mesh['authorizations']): ReadonlyMap<string, Resource> {
+  const encoded = encodeAll(security.AuthorizationSchema, policies)
+  for (const [name, { scope }] of policies)
+    encoded.set(name, { ...encoded.get(name)!, shared: scope !== security.Scope.WORKLOAD_SELECTOR })
+  return encoded
 }
 
 /** Of messages that are never changed once they are translated. */

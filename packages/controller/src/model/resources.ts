@@ -7,6 +7,8 @@ export interface Resource {
   readonly aliases: readonly string[]
   /** Names that, asked for on demand, bring this one too: a workload's services, and `node:<its node>`. */
   readonly groups?: readonly string[]
+  /** A policy that covers workloads by its scope, whether or not they name it. */
+  readonly shared?: boolean
   /** Hash of the content: equal on every replica. */
   readonly version: string
   readonly bytes: Uint8Array

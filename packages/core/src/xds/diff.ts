@@ -3,7 +3,7 @@
 import type { ResourceMap, VersionedResource } from './types.ts'
 
 /** Names with the versions that a client holds: a ResourceMap, or what a client said at the start of a stream. */
-export type Known = ReadonlyMap<string, { readonly version: string }>
+export type Known = ReadonlyMap<string, { readonly version: string; readonly shared?: boolean }>
 
 export interface Diff {
   readonly updated: readonly string[]

@@ -40,11 +40,11 @@ function flushType(session: Session, typeUrl: string, outputs: SessionOutput[]):
   const type = session.types.get(typeUrl)!
   if (type.outstanding !== undefined) return session
   if (typeUrl === follower && leaderIsBehind(session)) return session
-  const due = dueOf(session, typeUrl, type)
+  const due = withoutHeld(session, typeUrl, type)
   const withhold = typeUrl === leader && due.removed.length > 0 && followerIsBehind(session)
   // A name that was asked for and is unknown is answered at once: the client holds nothing that could name it.
   const removed = withhold ? due.removed.filter((name) => type.asked.has(name)) : due.removed
-  const withheld = withhold ? due.removed.filter((name) => !type.asked.has(name)) : []
+  const withheld = [...due.held, ...(withhold ? due.removed.filter((name) => !type.asked.has(name)) : [])]
   const silent = type.sent !== undefined && type.asked.size === 0 && due.resources.length === 0 && removed.length === 0
   const settled: TypeState = { ...type, known: due.known, sent: due.current, asked: noNames, withheld }
   if (silent) {
@@ -57,6 +57,22 @@ function flushType(session: Session, typeUrl: string, outputs: SessionOutput[]):
   const nonce = String(sequence)
   outputs.push({ kind: 'response', response: { typeUrl, nonce, resources: due.resources, removed } })
   return replace({ ...session, sequence }, typeUrl, { ...settled, outstanding: nonce })
+}
+
+/**
+ * What is due, without policies that covered workloads by their scope and from now on cover those that name them (`held`): they wait
+ * until the client's workloads do.
+ */
+function withoutHeld(session: Session, typeUrl: string, type: TypeState): Due & { readonly held: readonly string[] } {
+  const due = dueOf(session, typeUrl, type)
+  const narrowed = due.resources.filter(
+    ({ name, resource }) => type.known.get(name)?.shared && !resource.shared && !type.asked.has(name),
+  )
+  if (typeUrl !== leader || narrowed.length === 0 || !followerIsBehind(session)) return { ...due, held: [] }
+  const held = narrowed.map(({ name }) => name)
+  // The client still has the former ones.
+  const known = new Map([...due.known, ...held.map((name) => [name, type.known.get(name)!] as const)])
+  return { ...due, resources: due.resources.filter(({ name }) => !held.includes(name)), known, held }
 }
 
 function dueOf(session: Session, typeUrl: string, type: TypeState): Due {

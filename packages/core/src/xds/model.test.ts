@@ -11,15 +11,17 @@ import type { DeltaRequest, DeltaResponse, ResourceSet, SessionInput, VersionedR
 const { address, authorization } = typeUrls
 const word = new TextDecoder()
 
-/** Workloads by name with the policies that each names; every policy named exists. */
-function worldOf(workloads: readonly (readonly [string, readonly string[], number])[]): ResourceSet {
+/** Workloads by name with the policies that each names; every policy named exists. `shared`: those cover what does not name them. */
+function worldOf(workloads: readonly (readonly [string, readonly string[], number])[], shared: boolean): ResourceSet {
   const resource = (content: string): VersionedResource => ({
     bytes: new TextEncoder().encode(content),
     version: content,
     aliases: [],
   })
   const addresses = new Map(workloads.map(([name, policies, n]) => [name, resource(`${n}:${policies.join(',')}`)]))
-  const policies = new Map(workloads.flatMap(([, names]) => names.map((name) => [name, resource('p')])))
+  const policies = new Map(
+    workloads.flatMap(([, names]) => names.map((name) => [name, { ...resource(shared ? 'shared' : 'named'), shared }])),
+  )
   return new Map([
     [address, addresses],
     [authorization, policies],
@@ -27,9 +29,10 @@ function worldOf(workloads: readonly (readonly [string, readonly string[], numbe
 }
 
 const name = fc.constantFrom('a', 'b', 'c')
+const workload = fc.tuple(name, fc.uniqueArray(fc.constantFrom('p', 'q', 'r'), { maxLength: 2 }), fc.nat(2))
 const world = fc
-  .array(fc.tuple(name, fc.uniqueArray(fc.constantFrom('p', 'q', 'r'), { maxLength: 2 }), fc.nat(2)), { maxLength: 3 })
-  .map(worldOf)
+  .tuple(fc.array(workload, { maxLength: 3 }), fc.boolean())
+  .map(([workloads, shared]) => worldOf(workloads, shared))
 const event = fc.oneof(
   fc.record({ kind: fc.constant('world' as const), world }),
   fc.constant({ kind: 'answer' as const }),

@@ -299,3 +299,62 @@ describe('on demand', () => {
     ])
   })
 })
+
+describe('a policy that covered workloads by its scope, and now only those that name it', () => {
+  const shared = (version: string): VersionedResource => ({ ...resource(version), shared: true })
+  const before = set({ w: resource('w') }, { p: shared('wide') })
+  const after = set({ w: resource('w names p') }, { p: resource('narrow'), q: resource('new') })
+  const settled = () => {
+    const stream = new Stream({ resources: before, expects: [authorization] })
+    const first = stream.request(authorization)
+    stream.ack(first[0])
+    return { stream, address: stream.request(address) }
+  }
+
+  test('covers them until they do', () => {
+    const { stream, address: known } = settled()
+    stream.ack(known[0])
+    const sent = stream.resources(after)
+    expect(brief(sent)).toEqual([['authorization', ['q@new'], []]])
+    const next = stream.ack(sent[0])
+    expect(brief(next)).toEqual([
+      ['address', ['w@w names p'], []],
+      ['authorization', ['p@narrow'], []],
+    ])
+    for (const response of next) stream.ack(response)
+    expect(isSettled(stream.session)).toBe(true)
+  })
+
+  test('also while they wait for a slow client', () => {
+    const { stream, address: outstanding } = settled()
+    const sent = stream.resources(set({ w: resource('w names p') }, { p: resource('narrow') }))
+    expect(sent).toEqual([])
+    expect(isSettled(stream.session)).toBe(false)
+    expect(brief(stream.ack(outstanding[0]))).toEqual([
+      ['address', ['w@w names p'], []],
+      ['authorization', ['p@narrow'], []],
+    ])
+  })
+
+  test('waits for nothing where no workload changes, nor where it comes to cover more', () => {
+    const { stream, address: known } = settled()
+    stream.ack(known[0])
+    const narrow = stream.resources(set({ w: resource('w') }, { p: resource('narrow') }))
+    expect(brief(narrow)).toEqual([['authorization', ['p@narrow'], []]])
+    stream.ack(narrow[0])
+    expect(brief(stream.resources(set({ w: resource('w2') }, { p: shared('wide') })))[0]).toEqual([
+      'authorization',
+      ['p@wide'],
+      [],
+    ])
+  })
+
+  test('is removed like any other that is gone before they do', () => {
+    const { stream, address: outstanding } = settled()
+    stream.resources(after)
+    stream.resources(set({ w: resource('w2') }, {}))
+    const sent = stream.ack(outstanding[0])
+    expect(brief(sent)).toContainEqual(['address', ['w@w2'], []])
+    expect(brief(sent).at(-1)).not.toContainEqual(['p@narrow'])
+  })
+})

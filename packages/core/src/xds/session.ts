@@ -2,7 +2,8 @@
 // to send. Rules (ambient wire §2.2, and ADR 4):
 //  - every first request of a type is answered, even if there is nothing to say; every name asked for is answered;
 //  - a type has at most one response that is not acknowledged: what happens meanwhile is joined into the next one;
-//  - Authorization goes before Address, and leaves only after the Addresses that named it are gone or changed;
+//  - Authorization goes before Address, and leaves only after the Addresses that named it are gone or changed; one that from
+//    now on only covers what names it changes after they do;
 //  - a NACK is recorded and never answered by sending the same again.
 import type { Known } from './diff.ts'
 import { flush } from './flush.ts'

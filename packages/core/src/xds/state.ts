@@ -28,7 +28,7 @@ export interface TypeState {
   readonly acknowledged: ResourceMap | undefined
   /** Names to answer in the next response; true: even if the client's version is the current one. */
   readonly asked: ReadonlyMap<string, boolean>
-  /** Removals that wait until another type has caught up. */
+  /** Removals and changes that wait until another type has caught up. */
   readonly withheld: readonly string[]
   /** Nonce of the response that is not answered yet. */
   readonly outstanding: string | undefined

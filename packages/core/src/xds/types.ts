@@ -12,6 +12,8 @@ export interface VersionedResource {
    * and `node:<its node>`.
    */
   readonly groups?: readonly string[]
+  /** A policy that covers workloads by its scope, whether or not they name it. */
+  readonly shared?: boolean
 }
 
 /** Resources of one type by name. Never changed once it is in a set: sessions share it and compare it by reference. */
