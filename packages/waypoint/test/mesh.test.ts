@@ -345,6 +345,29 @@ describe("policies of the picked workload, on the client's own identity", () => 
     expect((await get(`${serviceIp}:80`, '/open/1')).status).toBe(403)
   })
 
+  test('what a DENY policy said of requests allows nothing once it is an ALLOW policy, before its new words have come', async () => {
+    const of = (action: security.Action) =>
+      create(security.AuthorizationSchema, {
+        name: 'guard',
+        namespace: 'shop',
+        scope: security.Scope.WORKLOAD_SELECTOR,
+        action,
+      })
+    const shut = create(l7.RequestPolicySchema, {
+      name: 'shop/guard',
+      action: security.Action.DENY,
+      rules: [{ clauses: [{ matches: [{ paths: [{ matchType: { case: 'prefix', value: '/shut' } }] }] }] }],
+    })
+    state.applyAuthorizations({ authorizations: [['shop/guard', of(security.Action.DENY)]], removed: [] })
+    store.apply('requestPolicies', [['shop/guard', shut]], [])
+    putAddresses(['shop/guard'])
+    expect((await get(`${serviceIp}:80`, '/shut')).status).toBe(403)
+    expect((await get(`${serviceIp}:80`, '/open')).status).toBe(200)
+    state.applyAuthorizations({ authorizations: [['shop/guard', of(security.Action.ALLOW)]], removed: [] })
+    expect((await get(`${serviceIp}:80`, '/shut')).status).toBe(403)
+    store.apply('requestPolicies', [], ['shop/guard'])
+  })
+
   test('a live connection that is not HTTP ends when a policy comes that denies it', async () => {
     const stream = await tunnel(`${serviceIp}:25`)
     const closed = new Promise((resolve) => stream.once('close', resolve))

@@ -175,7 +175,9 @@ export class Authorizer {
   ): undefined {
     const verdict = decide(policies, (policy) => {
       const ofRequests = request && this.#store.requestPolicy(authorizationName(policy.namespace, policy.name))
-      return ofRequests ? matchesRequestPolicy(ofRequests, facts, request) : matchesPolicy(policy, facts)
+      // The two come one after the other: rules that were written to deny must not allow.
+      const isCurrent = ofRequests?.action === policy.action
+      return ofRequests && isCurrent ? matchesRequestPolicy(ofRequests, facts, request) : matchesPolicy(policy, facts)
     })
     if (verdict.allowed) return undefined
     const by = verdict.policy === undefined ? 'no policy allows it' : `policy ${verdict.policy}`
