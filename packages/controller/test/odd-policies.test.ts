@@ -51,6 +51,7 @@ test.each<[string, object]>([
   ['an empty text that nothing is', { from: [{ source: { notNamespaces: [''] } }] }],
   ['an empty text among conditions', { when: [{ key: 'source.principal', notValues: [''] }] }],
   ['a service account that is a pattern', { from: [{ source: { notServiceAccounts: ['other/*'] } }] }],
+  ['a pseudo-header that HTTP/1 has not', { when: [{ key: 'request.headers[:path]', notValues: ['/admin'] }] }],
   ['a service account with too many names', { from: [{ source: { notServiceAccounts: ['a/b/c'] } }] }],
 ])('%s: an ALLOW rule allows nothing', (_, rule) => {
   expect(matches('ALLOW', rule)).toEqual({ connection: false, request: false })

@@ -49,6 +49,13 @@ describe('fields', () => {
     ['header', { headers: [{ name: 'x-user', values: [exact('ann'), exact('bob')] }] }, true],
     ['absent header', { headers: [{ name: 'x-none', values: [presence] }] }, false],
     ['absent header, not wanted', { headers: [{ name: 'x-none', notValues: [presence] }] }, true],
+    // HTTP/1 says them in Host and in its first line, HTTP/2 in :authority and :method: a policy must not depend on it.
+    ['host as a header', { headers: [{ name: 'host', values: [exact('Shop.example:8080')] }] }, true],
+    ['host as a header, in lower case', { headers: [{ name: 'host', values: [prefix('shop.')] }] }, true],
+    ['host as a header, not wanted', { headers: [{ name: 'host', notValues: [presence] }] }, false],
+    ['another host as a header', { headers: [{ name: 'host', values: [exact('other')] }] }, false],
+    ['authority as a header', { headers: [{ name: ':authority', values: [suffix('.example:8080')] }] }, true],
+    ['method as a header', { headers: [{ name: ':method', values: [exact('GET')] }] }, true],
     ['empty header is not present', { headers: [{ name: 'x-empty', values: [presence] }] }, false],
     [
       'two headers are ANDed',

@@ -69,9 +69,16 @@ function holds(match: l7.PolicyMatch, connection: ConnectionFacts, request: Requ
   if (match.remoteIps.length > 0 && !anyNetwork(match.remoteIps, remoteIp)) return false
   if (anyNetwork(match.notRemoteIps, remoteIp)) return false
   return match.headers.every(({ name, values, notValues }) => {
-    const value = request.header(name)
-    return fits(values, notValues, value === undefined ? [] : [value])
+    return fits(values, notValues, headerTexts(request, name))
   })
+}
+
+/** What HTTP/1 says in Host and in its first line, and HTTP/2 in pseudo-headers, is one header for policies, as it is in Envoy. */
+function headerTexts(request: RequestFacts, name: string): readonly string[] {
+  if (name === 'host' || name === ':authority') return [request.authority, request.authority.toLowerCase()]
+  if (name === ':method') return [request.method]
+  const value = request.header(name)
+  return value === undefined ? [] : [value]
 }
 
 /** `texts`: the forms that the value has; none: it is absent, and fits no wanted value. */

@@ -125,10 +125,15 @@ function requestSource(source: Source, namespace: string): RequestMatch {
   })
 }
 
+const pseudoHeaders: ReadonlySet<string> = new Set([':authority', ':method'])
+
 function requestWhen(when: When): RequestMatch {
   const { key, values, notValues } = when
   const header = requestKey(key) === 'header' ? /^request\.headers\[([^\]]+)\]$/.exec(key)?.[1] : undefined
   if (header !== undefined) {
+    // There is no such field in HTTP/1; host and method are known of every request.
+    if (header.startsWith(':') && !pseudoHeaders.has(header))
+      return { match: {}, empty: true, unsupported: [`when[${key}]`] }
     const condition = { name: header.toLowerCase(), values: headerTexts(values), notValues: headerTexts(notValues) }
     const isSilent = condition.values.length + condition.notValues.length === 0
     if (!isSilent) return { match: { headers: [condition] }, empty: false, unsupported: [] }
