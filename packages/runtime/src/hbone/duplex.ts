@@ -5,6 +5,10 @@ import { errorCodes } from '@wishbone/core/h2'
 import { H2Stream } from './stream.ts'
 import type { Tunnel, TunnelSink } from './types.ts'
 
+/** A reader with so much in hand gets no small chunks besides: those are put together meanwhile, for each costs much more than its bytes. */
+const enoughInHand = 4 << 10
+const smallChunk = 1 << 10
+
 /**
  * Looks enough like a net.Socket for `http.Server.emit('connection', …)`; the address fields may be set to those of the real client.
  * Half-open; the peer's window is given back as the reader takes bytes. `destroy()` before both ends resets the tunnel: with an
@@ -90,6 +94,13 @@ export class TunnelDuplex extends Duplex {
     this.#deliver()
   }
 
+  /** Whatever takes something out of the stream's buffer comes this way. */
+  override read(size?: number): Buffer | null {
+    const chunk = super.read(size) as Buffer | null
+    if (this.#chunks.length > 0) this.#deliver()
+    return chunk
+  }
+
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
     this.#active()
     if (this.#stream.write(chunk) || this.#stream.closed) callback()
@@ -121,6 +132,7 @@ export class TunnelDuplex extends Duplex {
 
   #deliver(): void {
     while (this.#wanted && this.#chunks.length > 0) {
+      if (this.#chunks[0]!.length < smallChunk && this.readableLength >= enoughInHand) return
       const chunk = this.#chunks.shift()!
       this.#wanted = this.push(chunk)
       this.#stream.consumed(chunk.length)

@@ -20,6 +20,7 @@ import {
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Copy } from '../copy/types.ts'
+import { type TunnelDuplex, toDuplex } from './duplex.ts'
 import { pipeSocket } from './pipe.ts'
 import { acceptHbone } from './server.ts'
 import { tcpPair, tlsPair } from './testing.ts'
@@ -231,6 +232,33 @@ describe('one stream is reset, the session goes on', () => {
     await expect.poll(() => seen.resets.size).toBe(10)
     seen.socket.destroy()
     expect(await seen.closed).not.toMatchObject({ code: 'protocol-error' })
+  })
+
+  test('DATA of one byte each in a stream that nobody reads for the moment', async () => {
+    const total = 100_000
+    const bytes = Buffer.alloc(total).map((_, index) => index % 251)
+    const frames = Buffer.concat(
+      Array.from(bytes, (_, index) => encodeFrame(frameTypes.data, 0, 1, bytes.subarray(index, index + 1))),
+    )
+    const duplexes: TunnelDuplex[] = []
+    const seen = await attack([...hello, headers(1)], (request) => void duplexes.push(toDuplex(request.accept())))
+    await expect.poll(() => duplexes).toHaveLength(1)
+    const duplex = duplexes[0]!
+    // It has been asked for: the stream fills up to its mark.
+    duplex.pause()
+    duplex.read(0)
+    seen.socket.write(frames)
+    seen.socket.write(encodeFrame(frameTypes.data, flags.endStream, 1, new Uint8Array(0)))
+    await expect.poll(() => duplex.peerHasEnded).toBe(true)
+    const chunks: Buffer[] = []
+    duplex.on('data', (chunk: Buffer) => chunks.push(chunk))
+    const ended = new Promise((resolve) => duplex.once('end', resolve))
+    duplex.resume()
+    await ended
+    expect(Buffer.concat(chunks).equals(bytes)).toBe(true)
+    expect(chunks.length).toBeLessThan(6_000)
+    seen.socket.destroy()
+    await seen.closed
   })
 
   test('a stream that is refused while draining does not make a later GOAWAY name more than the one before', async () => {
