@@ -423,6 +423,29 @@ describe("policies of the picked workload, on the client's own identity", () => 
     putAddresses(['shop/never'])
     expect((await get(`${serviceIp}:80`)).status).toBe(403)
   })
+
+  test('a request that waits for a policy is judged by what its workload names when it comes', async () => {
+    const named = (action: security.Action, name: string) =>
+      create(security.AuthorizationSchema, { ...policy(action, 'client'), name })
+    state.applyAuthorizations({
+      authorizations: [['shop/added', named(security.Action.DENY, 'added')]],
+      removed: ['shop/late', 'shop/guard'],
+    })
+    putAddresses(['shop/late'])
+    const denied = get(`${serviceIp}:80`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    putAddresses(['shop/late', 'shop/added'])
+    state.applyAuthorizations({
+      authorizations: [['shop/late', named(security.Action.ALLOW, 'late')]],
+      removed: [],
+    })
+    expect((await denied).status).toBe(403)
+    putAddresses(['shop/gone'])
+    const allowed = get(`${serviceIp}:80`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    putAddresses([])
+    expect((await allowed).status).toBe(200)
+  })
 })
 
 test('a server that speaks first is carried as TCP after a short silence', async () => {

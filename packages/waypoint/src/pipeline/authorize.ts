@@ -153,14 +153,16 @@ export class Authorizer {
     label: string,
   ): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
+    // It may come to name other policies meanwhile.
+    const policiesNow = () => this.#state.policiesOf(this.#state.workloadByUid(workload.uid) ?? workload)
     const stop = this.#state.onChange(() => {
-      if (!isMissing(this.#state.policiesOf(workload))) resolve()
+      if (!isMissing(policiesNow())) resolve()
     })
     const timer = setTimeout(resolve, missingPolicyWaitMs)
     await promise
     clearTimeout(timer)
     stop()
-    const policies = this.#state.policiesOf(workload)
+    const policies = policiesNow()
     if (!isMissing(policies)) return this.#check(policies, facts, request, label)
     throw new MeshError('policy-missing', `policies ${policies.names.join(', ')} of ${label} have not arrived`, {
       hint: 'does the controller still run?',
