@@ -19,6 +19,10 @@ export class Http2Exchange implements Exchange {
   readonly #onDone: () => void
   #stream: ClientHttp2Stream | undefined
   #trailers: HeaderList | null = null
+  #reused = false
+  /** The backend has said that the response ends, with END_STREAM. */
+  #isWhole = false
+  /** And all of it has been read. */
   #ended = false
   #done = false
 
@@ -55,6 +59,13 @@ export class Http2Exchange implements Exchange {
       return
     }
     this.#stream = stream
+    this.#reused = reusedConnection
+    const push = stream.push.bind(stream)
+    // node ends the content of a stream that is reset too, and the code may be that of none; but it has closed the stream by then.
+    stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
+      if (chunk === null && !stream.closed) this.#isWhole = true
+      return push(chunk, encoding)
+    }
     stream.on('headers', (_headers, _flags, raw) => {
       const [status, headers] = split(raw as unknown as readonly string[])
       if (!this.#done) this.#handler.onInformational(status, headers)
@@ -72,6 +83,7 @@ export class Http2Exchange implements Exchange {
     })
     if (waitForTrailers) stream.on('wantTrailers', () => sendTrailers(stream, trailers()))
     stream.on('end', () => {
+      if (!this.#isWhole) return
       this.#ended = true
       // The response is whole, so the rest of the request is not wanted. Trailers may still be announced in this turn.
       if (!stream.writableEnded) setImmediate(() => this.#leave(stream))
@@ -82,7 +94,7 @@ export class Http2Exchange implements Exchange {
     })
     stream.on('close', () => {
       onClose()
-      this.#onClosed(stream, error, reusedConnection)
+      this.#onClosed(stream, error)
     })
     if (body === null) return
     if (Buffer.isBuffer(body)) stream.end(body)
@@ -107,6 +119,13 @@ export class Http2Exchange implements Exchange {
     }
   }
 
+  /** Nothing more comes; what came may still be on its way to the client. */
+  connectionEnded(): void {
+    if (this.#isWhole || this.#stream === undefined || this.#stream.closed) return
+    this.fail({ kind: 'reset', error: reset('the backend closed the connection'), reusedConnection: this.#reused })
+    this.#stream.destroy()
+  }
+
   fail(failure: ExchangeFailure): void {
     if (this.#finish()) this.#handler.onError(failure)
   }
@@ -116,7 +135,7 @@ export class Http2Exchange implements Exchange {
     stream.close(constants.NGHTTP2_CANCEL)
   }
 
-  #onClosed(stream: ClientHttp2Stream, error: Error | undefined, reusedConnection: boolean): void {
+  #onClosed(stream: ClientHttp2Stream, error: Error | undefined): void {
     const code = stream.rstCode ?? constants.NGHTTP2_NO_ERROR
     // A server may reset with NO_ERROR after a complete response that did not need the whole request (RFC 9113 §8.1).
     if (this.#ended && code === constants.NGHTTP2_NO_ERROR) {
@@ -125,7 +144,7 @@ export class Http2Exchange implements Exchange {
     }
     const refused = code === constants.NGHTTP2_REFUSED_STREAM
     const message = refused ? 'the backend refused the stream' : `the backend reset the stream with code ${code}`
-    this.fail({ kind: refused ? 'connect' : 'reset', error: reset(message, error), reusedConnection })
+    this.fail({ kind: refused ? 'connect' : 'reset', error: reset(message, error), reusedConnection: this.#reused })
   }
 
   #fields(): string[] {

@@ -12,7 +12,8 @@ const handshakeMs = 5_000
 
 interface Session {
   readonly session: http2.ClientHttp2Session
-  streams: number
+  /** With an open stream. */
+  readonly exchanges: Set<Http2Exchange>
   used: boolean
   leaving: boolean
 }
@@ -51,12 +52,12 @@ export class Http2Pool {
   #begin(session: Session, exchange: Http2Exchange): void {
     const reused = session.used
     session.used = true
-    session.streams++
+    session.exchanges.add(exchange)
     exchange.begin(session.session, reused, () => {
-      session.streams--
-      if (session.streams === 0) session.session.setTimeout(idleSessionMs)
+      session.exchanges.delete(exchange)
+      if (session.exchanges.size === 0) session.session.setTimeout(idleSessionMs)
     })
-    if (session.streams > 0) session.session.setTimeout(0)
+    if (session.exchanges.size > 0) session.session.setTimeout(0)
   }
 
   #available(): Session | undefined {
@@ -85,7 +86,7 @@ export class Http2Pool {
       const session = await this.#dialling!
       if (hasRoom(session)) return this.#begin(session, exchange)
       // Another one would be no better.
-      if (session.streams === 0)
+      if (session.exchanges.size === 0)
         throw new MeshError('connect-failed', 'the backend takes no streams on a new connection', { at: 'upstream' })
     }
   }
@@ -97,7 +98,7 @@ export class Http2Pool {
       maxSessionMemory: 64,
       settings: { enablePush: false, initialWindowSize: 1 << 20 },
     })
-    const entry: Session = { session, streams: 0, used: false, leaving: false }
+    const entry: Session = { session, exchanges: new Set(), used: false, leaving: false }
     const { promise, resolve, reject } = Promise.withResolvers<Session>()
     const failed = (cause?: unknown) =>
       reject(new MeshError('h2-handshake', 'the backend does not speak HTTP/2', { at: 'upstream', cause }))
@@ -114,8 +115,15 @@ export class Http2Pool {
       entry.leaving = true
       this.#sessions.delete(entry)
     })
+    // Connections are half-open so that others may end their side first; here nothing more can be answered.
+    stream.once('end', () => {
+      entry.leaving = true
+      this.#sessions.delete(entry)
+      for (const exchange of entry.exchanges) exchange.connectionEnded()
+      session.close()
+    })
     session.on('timeout', () => {
-      if (entry.streams === 0) session.close()
+      if (entry.exchanges.size === 0) session.close()
     })
     session.on('error', failed)
     session.once('close', () => {
@@ -132,7 +140,10 @@ export class Http2Pool {
   }
 }
 
-function hasRoom({ session, streams, leaving }: Session): boolean {
+function hasRoom({ session, exchanges, leaving }: Session): boolean {
   if (leaving || session.closed || session.destroyed) return false
-  return streams < Math.min(maxStreamsPerSession, session.remoteSettings?.maxConcurrentStreams ?? maxStreamsPerSession)
+  return (
+    exchanges.size <
+    Math.min(maxStreamsPerSession, session.remoteSettings?.maxConcurrentStreams ?? maxStreamsPerSession)
+  )
 }
