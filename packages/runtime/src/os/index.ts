@@ -61,7 +61,6 @@ export {
   socketFd,
   socketIn,
   steerReusePort,
-  tuneSocket,
   type UdpOptions,
   udpIn,
 } from './sockets.ts'

@@ -88,7 +88,8 @@ function setKeepAlive(fd: number): void {
 }
 
 /**
- * A listening TCP descriptor in the namespace, for `net.Server.listen({ fd })`.
+ * A listening TCP descriptor in the namespace, for `net.Server.listen({ fd })`. What it accepts has keepalive 180/180/9 (ambient wire
+ * §1.8), inherited from it: a client that is gone without a word would hold its connection, and the application's, for ever.
  * @throws OsError (EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT where IPv6 is off, …)
  */
 export function listenIn(nsFd: number | undefined, options: ListenOptions): number {
@@ -103,6 +104,7 @@ export function listenIn(nsFd: number | undefined, options: ListenOptions): numb
       if (family === 6 && !options.ipv6Only) setTransparent(fd, 4)
     }
     setMark(fd, options.mark)
+    setKeepAlive(fd)
     bindSocket(fd, encodeAddress(options.ip, options.port), about)
     listenSocket(fd, options.backlog ?? 1024, about)
   })
@@ -183,14 +185,6 @@ const peerClosedStates: ReadonlySet<number> = new Set([6, 7, 8, 9, 11])
 export function peerHasClosed(socket: net.Socket): boolean {
   const fd = socketFd(socket)
   return fd !== undefined && readOption(fd, SOL_TCP, TCP_INFO, tcpState) && peerClosedStates.has(tcpState[0]!)
-}
-
-/** Gives an accepted connection the keepalive and no-delay that dialled ones have; a socket already closed is left alone. */
-export function tuneSocket(socket: net.Socket): void {
-  const fd = socketFd(socket)
-  if (fd === undefined) return
-  socket.setNoDelay(true)
-  setKeepAlive(fd)
 }
 
 const destinationV4 = Buffer.alloc(16)
