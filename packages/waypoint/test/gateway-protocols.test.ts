@@ -283,3 +283,18 @@ describe('UDPRoute', () => {
     expect(await askUdp('ping')).toMatch(/ping/)
   })
 })
+
+test('a UDP port that somebody has is opened when it is free', async () => {
+  const other = dgram.createSocket('udp4')
+  other.bind(0, '127.0.0.1')
+  await once(other, 'listening')
+  const { port } = other.address()
+  const late = await startWorld({}, [], { bindPort: (wanted) => (wanted === 5301 ? port : 0) })
+  closers.push(() => void late.waypoint.close())
+  late.store.apply('listeners', [listener('late', { port: 5301, protocol: UDP })], [])
+  await late.waypoint.settled()
+  expect(late.waypoint.gateway.failed.get('5301/udp')).toContain('EADDRINUSE')
+  other.close()
+  await expect.poll(() => late.waypoint.gateway.boundUdpPort(5301), { timeout: 4_000 }).toBe(port)
+  expect(late.waypoint.gateway.failed.size).toBe(0)
+})

@@ -62,9 +62,13 @@ export class UdpPort {
     const { promise, resolve, reject } = Promise.withResolvers<UdpPort>()
     const type = isIPv6(host) ? 'udp6' : 'udp4'
     const socket = dgram.createSocket({ type, recvBufferSize: receiveBufferBytes })
-    socket.once('error', reject)
+    const fail = (error: Error) => {
+      socket.close()
+      reject(error)
+    }
+    socket.once('error', fail)
     socket.bind({ address: host, port }, () => {
-      socket.off('error', reject)
+      socket.off('error', fail)
       resolve(new UdpPort(socket, options))
     })
     return promise

@@ -166,14 +166,24 @@ export class Gateway {
       allows: (address: string, from: number) => this.#allowsDatagrams(port, address, from),
     }
     try {
-      this.#udpPorts.set(port, await UdpPort.open(host, bindPort(port), options))
+      const opened = await UdpPort.open(host, bindPort(port), options)
+      // Another was faster, or nobody wants it any more.
+      if (this.#closed || this.#udpPorts.has(port) || !table().udpPorts.has(port)) return opened.close()
+      this.#udpPorts.set(port, opened)
       this.#failed.delete(udpName(port))
       log.info('a port is open', { port: udpName(port) })
     } catch (cause) {
       const error = (cause as Error).message
+      const isKnown = this.#failed.get(udpName(port)) === error
       this.#failed.set(udpName(port), error)
-      log.error('a port could not be opened', { port: udpName(port), error, hint: 'is another process using it?' })
+      if (!isKnown)
+        log.error('a port could not be opened', { port: udpName(port), error, hint: 'is another process using it?' })
+      setTimeout(() => this.#openUdpAgain(port), openAgainMs).unref()
     }
+  }
+
+  #openUdpAgain(port: number): void {
+    if (this.#failed.has(udpName(port)) && !this.#udpPorts.has(port) && !this.#closed) void this.#openUdp(port)
   }
 
   #allowsDatagrams(port: number, address: string, clientPort: number): boolean {
