@@ -17,6 +17,13 @@ function world() {
     addErrors: [] as string[],
     present: true,
   }
+  let held = Promise.resolve()
+  /** ztunnel gives no answer until this is resolved. */
+  const hold = () => {
+    const answer = Promise.withResolvers<void>()
+    held = answer.promise
+    return answer
+  }
   const tools: WorkerTools = {
     log: createLogger({ program: 'test', level: 'error' }),
     namespaces: { open: () => (given.present ? openNamespace('/proc/self/ns/net') : undefined) },
@@ -40,6 +47,7 @@ function world() {
       const error = given.addErrors.shift()
       steps.push(error === undefined ? 'add' : 'add fails')
       if (error !== undefined) throw new Error(error)
+      await held
     },
     del: async () => void steps.push('del'),
     advertise: async (_, enrolled) => {
@@ -55,7 +63,7 @@ function world() {
     countTunnelled: () => given.tunnelled,
     failed: async (_, error) => void steps.push(`failed: ${error.message}`),
   }
-  return { steps, given, worker: new PodWorker(pod, tools) }
+  return { steps, given, hold, worker: new PodWorker(pod, tools) }
 }
 
 test('joins in the order: ztunnel, rules, advertisement', async () => {
@@ -171,6 +179,21 @@ test('a new sandbox is captured although nothing else has changed', async () => 
   worker.renew()
   await worker.settled(1000)
   expect(steps).toEqual(['probes', 'add', 'capture', 'advertise'])
+  worker.want({ kind: 'out', ended: true }, [])
+  await worker.settled(1000)
+})
+
+test('a sandbox that is made anew while the pod is still being taken in is captured too', async () => {
+  const { steps, worker, hold } = world()
+  const ztunnel = hold()
+  worker.want({ kind: 'in', capture }, ['10.0.0.1'])
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  // The same address again: what is wanted is what was wanted before.
+  worker.renew()
+  const ready = worker.settled(1000)
+  ztunnel.resolve()
+  await ready
+  expect(steps.filter((step) => step === 'capture')).toHaveLength(2)
   worker.want({ kind: 'out', ended: true }, [])
   await worker.settled(1000)
 })

@@ -24,6 +24,8 @@ export class PodWorker {
   #nsFd: number | undefined
   /** What the rules in force were made from; undefined: none are in force. */
   #captured: string | undefined
+  /** How many sandboxes the pod is known to have had made anew. */
+  #sandboxes = 0
   #state: 'out' | 'entering' | 'in' | 'withdrawing' | 'leaving' = 'out'
   #running: Promise<void> | undefined
   #changed = Promise.withResolvers<void>()
@@ -60,6 +62,7 @@ export class PodWorker {
 
   /** The pod has a new sandbox, perhaps: what holds for the old one holds no more. */
   renew(): void {
+    this.#sandboxes++
     this.#captured = undefined
     this.poke()
   }
@@ -121,6 +124,7 @@ export class PodWorker {
   async #enter(capture: Capture): Promise<void> {
     const { tools, pod } = { tools: this.#tools, pod: this.pod }
     const ips = this.#ips
+    const sandbox = this.#sandboxes
     // Before the rules: from the first moment of the capture on, a probe must be told from a call.
     const probes = tools.probes.set(pod.uid, ips, capture.probePorts)
     probes.catch(() => undefined)
@@ -134,8 +138,10 @@ export class PodWorker {
     await tools.add({ uid: pod.uid, info: pod, nsFd })
     tools.rules.capture(nsFd, tools.ruleFacts(capture))
     await tools.advertise(pod, true)
-    this.#captured = keyOf(capture, ips)
     this.#state = 'in'
+    // Made anew meanwhile: what was just done was done to the old one, and is done again.
+    if (sandbox !== this.#sandboxes) return
+    this.#captured = keyOf(capture, ips)
     tools.log.info('pod is in the mesh', { pod: `${pod.namespace}/${pod.name}` })
   }
 
