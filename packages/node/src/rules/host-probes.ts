@@ -15,6 +15,8 @@ export class HostProbes {
   /** What the kernel has; undefined: not known, the table must be made anew. */
   #present: Elements | undefined
   #writing: Promise<void> | undefined
+  /** The last write has failed: who asks again waits for another one, even with the same wish. */
+  #failed = false
 
   constructor(source: ProbeSource, kubeletUid: number) {
     this.#source = source
@@ -27,13 +29,13 @@ export class HostProbes {
    */
   async set(uid: string, ips: readonly string[], probePorts: readonly number[]): Promise<void> {
     const pod = { uid, ips, probePorts }
-    if (JSON.stringify(this.#pods.get(uid)) === JSON.stringify(pod)) return this.#writing
+    if (!this.#failed && JSON.stringify(this.#pods.get(uid)) === JSON.stringify(pod)) return this.#writing
     this.#pods.set(uid, pod)
     return this.#changed()
   }
 
   async delete(uid: string): Promise<void> {
-    if (this.#pods.delete(uid)) return this.#changed()
+    if (this.#pods.delete(uid) || this.#failed) return this.#changed()
   }
 
   /** Takes the table away: no pod of this node is in the mesh any more. */
@@ -54,6 +56,7 @@ export class HostProbes {
     const present = this.#present
     // Until it has worked, what the kernel has is not known.
     this.#present = undefined
+    this.#failed = true
     if (present === undefined)
       applyRules(undefined, hostRules([...this.#pods.values()], this.#source, this.#kubeletUid))
     else {
@@ -61,6 +64,7 @@ export class HostProbes {
       change(addElements, wanted, present)
     }
     this.#present = wanted
+    this.#failed = false
   }
 }
 
