@@ -1,6 +1,6 @@
 // Keeps every pod of the node where its labels say: decides from what the API tells, and lets one worker per pod act.
 import type { Logger } from '@wishbone/runtime/log'
-import { closeFd } from '@wishbone/runtime/os'
+import { closeFd, dupFd } from '@wishbone/runtime/os'
 import type { ZdsPeer } from '@wishbone/runtime/zds'
 import { annotations, decideEnrolment, type Enrolment, type EnrolmentSettings, labels } from './enrolment/decide.ts'
 import { foreignChain } from './enrolment/foreign.ts'
@@ -46,6 +46,9 @@ export class Agent {
   /** Addresses from the CNI plugin, which are newer than the API's. */
   readonly #sandboxIps = new Map<string, readonly string[]>()
   readonly #seen = new Set<string>()
+  /** Pods that went while the API was being asked about one; forgotten when nobody asks any more. */
+  readonly #gone = new Set<string>()
+  #asking = 0
   #store: PodStore | undefined
   #enrolled: string | undefined
   /** Until the pods that were there when the agent began have been considered. */
@@ -85,6 +88,7 @@ export class Agent {
   removed(pod: Pod): void {
     const uid = pod.metadata.uid ?? ''
     const worker = this.#workers.get(uid)
+    if (this.#asking > 0) this.#gone.add(uid)
     this.#seen.delete(uid)
     this.#sandboxIps.delete(uid)
     this.#options.namespaces.forget(uid)
@@ -115,21 +119,40 @@ export class Agent {
 
   /** Takes a new sandbox in, if it belongs to the mesh. Resolves when its pod may start; rejects with the reason why not. */
   async addSandbox({ podNamespace, podName, podUid, netns, ips }: Sandbox): Promise<void> {
-    const found = await this.#options.fetch(podNamespace, podName)
+    const { found, gone } = await this.#ask(podNamespace, podName)
     const uid = found?.pod.metadata.uid
     if (found === undefined || uid === undefined)
       throw new Error(`pod ${podNamespace}/${podName} is not known to the Kubernetes API`)
     const { pod, namespace } = found
     if (podUid !== undefined && podUid !== uid && pod.metadata.annotations?.[mirror] === undefined)
       throw new Error(`pod ${podNamespace}/${podName} was replaced by another of its name`)
+    // Its deletion was told already, and nothing would take it out again.
+    if (gone) throw new Error(`pod ${podNamespace}/${podName} is gone`)
     this.#options.namespaces.register(uid, netns)
     this.#sandboxIps.set(uid, ips)
     // A label that is newer than what the watch has brought.
     this.#store?.upsertNamespace(namespace)
     const former = this.#workers.get(uid)
-    this.#consider(this.#store?.pods.get(uid) ?? pod)
+    const known = this.#store?.pods.get(uid) ?? pod
+    if (this.#decide(known).kind === 'in' && !this.#hasSandbox(uid))
+      throw new Error(`the network namespace ${netns} of pod ${podNamespace}/${podName} cannot be opened`)
+    this.#consider(known)
     former?.renew()
     await this.#workers.get(uid)?.settled(cniTimeoutMs)
+  }
+
+  /** What the API has, and whether the watch has told its end meanwhile. */
+  async #ask(
+    namespace: string,
+    name: string,
+  ): Promise<{ readonly found: Awaited<ReturnType<AgentOptions['fetch']>>; readonly gone: boolean }> {
+    this.#asking++
+    try {
+      const found = await this.#options.fetch(namespace, name)
+      return { found, gone: this.#gone.has(found?.pod.metadata.uid ?? '') }
+    } finally {
+      if (--this.#asking === 0) this.#gone.clear()
+    }
   }
 
   /** Tells a ztunnel that has connected all pods that are in the mesh. */
@@ -137,7 +160,7 @@ export class Agent {
     for (const worker of [...this.#workers.values()]) {
       const { nsFd, pod, state } = worker
       try {
-        if (nsFd !== undefined) await peer.add({ uid: pod.uid, info: pod, nsFd })
+        if (nsFd !== undefined) await this.#introduceOne(peer, pod, nsFd)
         // Taken in by a former run, and its namespace is not to be found: what ztunnel has goes on.
         else if (state !== 'out') await peer.keep(pod.uid)
       } catch (cause) {
@@ -149,6 +172,19 @@ export class Agent {
     await peer.snapshotSent()
     // Those that waited for a ztunnel, or that this one has refused.
     for (const worker of this.#workers.values()) worker.poke()
+  }
+
+  async #introduceOne(peer: ZdsPeer, pod: PodIdentity, nsFd: number): Promise<void> {
+    // The worker may close its own while this one waits for its turn, and the number would soon be another pod's.
+    const own = dupFd(nsFd)
+    try {
+      await peer.add({ uid: pod.uid, info: pod, nsFd: own })
+    } finally {
+      closeFd(own)
+    }
+    const worker = this.#workers.get(pod.uid)
+    // It left meanwhile, and only the ztunnels that were there at its end have been told.
+    if (worker === undefined || worker.state === 'out') await peer.del(pod.uid)
   }
 
   #consider(pod: Pod): void {
@@ -251,8 +287,13 @@ export class Agent {
       .map((one) => one.metadata.name)
       .sort()
     if (names.join() === this.#enrolled) return
-    this.#enrolled = names.join()
-    this.#options.enrolledNamespaces(names)
+    try {
+      this.#options.enrolledNamespaces(names)
+      this.#enrolled = names.join()
+    } catch (cause) {
+      // Tried again at the next change. Only a plugin that finds no agent goes by the list; the pods that run need none.
+      this.#options.log.warn('the list of enrolled namespaces cannot be written', { error: String(cause) })
+    }
   }
 }
 

@@ -38,9 +38,9 @@ export class PodStore {
         client,
         pods,
         {
-          replace: (objects) => this.#replacePods(objects as readonly Pod[]),
+          replace: (objects) => this.replacePods(objects as readonly Pod[]),
           upsert: (object) => this.upsert(object as Pod),
-          remove: (object) => this.#remove(object as Pod),
+          remove: (object) => this.remove(object as Pod),
         },
         options,
       ),
@@ -48,12 +48,7 @@ export class PodStore {
         client,
         namespaceKind,
         {
-          replace: (objects) => {
-            this.namespaces.clear()
-            for (const object of objects) this.namespaces.set(object.metadata.name, object)
-            this.#namespacesListed = true
-            if (this.synced) this.#observer.changed(undefined)
-          },
+          replace: (objects) => this.replaceNamespaces(objects),
           upsert: (object) => this.upsertNamespace(object),
           remove: (object) => void this.namespaces.delete(object.metadata.name),
         },
@@ -69,16 +64,26 @@ export class PodStore {
     if (this.synced) this.#observer.changed(uid)
   }
 
+  /** Takes what is newer than what is known. */
   upsertNamespace(namespace: Namespace): void {
     const { name, labels, deletionTimestamp } = namespace.metadata
     const old = this.namespaces.get(name)?.metadata
+    // The agent asks for namespaces too, and what it is told may be older than what the watch has told meanwhile.
+    if (versionOf(old) > versionOf(namespace.metadata)) return
     this.namespaces.set(name, namespace)
     if (!this.synced) return
     if (JSON.stringify(old?.labels) !== JSON.stringify(labels) || old?.deletionTimestamp !== deletionTimestamp)
       this.#observer.changed(undefined)
   }
 
-  #replacePods(pods: readonly Pod[]): void {
+  replaceNamespaces(namespaces: readonly Namespace[]): void {
+    this.namespaces.clear()
+    for (const namespace of namespaces) this.namespaces.set(namespace.metadata.name, namespace)
+    this.#namespacesListed = true
+    if (this.synced) this.#observer.changed(undefined)
+  }
+
+  replacePods(pods: readonly Pod[]): void {
     const gone = new Map(this.pods)
     this.pods.clear()
     for (const pod of pods) {
@@ -91,9 +96,15 @@ export class PodStore {
     if (this.synced) this.#observer.changed(undefined)
   }
 
-  #remove(pod: Pod): void {
+  remove(pod: Pod): void {
     if (pod.metadata.uid === undefined) return
     this.pods.delete(pod.metadata.uid)
     this.#observer.removed(pod)
   }
+}
+
+/** Resource versions grow and may be compared since Kubernetes 1.35 (KEP-5504); what is no number is older than any. */
+function versionOf(metadata: Namespace['metadata'] | undefined): bigint {
+  const version = metadata?.resourceVersion ?? ''
+  return /^\d+$/.test(version) ? BigInt(version) : -1n
 }

@@ -1,0 +1,174 @@
+// The agent with a kernel, an API and a ztunnel that are made up; only descriptors are real.
+import { createLogger } from '@wishbone/runtime/log'
+import { closeFd, inodeOf, openNamespace } from '@wishbone/runtime/os'
+import type { ZdsPeer } from '@wishbone/runtime/zds'
+import { afterEach, expect, test } from 'vitest'
+import { Agent, type AgentOptions } from './agent.ts'
+import { labels } from './enrolment/decide.ts'
+import type { Namespace, Pod } from './kinds.ts'
+import type { PodNamespaces } from './pods/namespaces.ts'
+import { PodStore } from './pods/store.ts'
+
+const [oldSandbox, newSandbox] = ['/proc/self/ns/net', '/proc/self/ns/mnt']
+const sandbox = { netns: oldSandbox, podName: 'web', podNamespace: 'shop', podUid: 'u', ips: ['10.0.0.1'] }
+const pod: Pod = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'web', namespace: 'shop', uid: 'u', resourceVersion: '5' },
+}
+const shop = (resourceVersion: string, mode?: string): Namespace => ({
+  apiVersion: 'v1',
+  kind: 'Namespace',
+  metadata: { name: 'shop', resourceVersion, labels: mode === undefined ? {} : { [labels.mode]: mode } },
+})
+
+const agents: Agent[] = []
+afterEach(async () => {
+  for (const agent of agents.splice(0))
+    for (const worker of agent.workers()) {
+      worker.want({ kind: 'out', ended: true }, [])
+      await worker.settled(1000)
+    }
+})
+
+function world(options: Partial<AgentOptions> = {}) {
+  const paths = new Map<string, string>()
+  const namespaces = {
+    register: (uid: string, path: string) => void paths.set(uid, path),
+    forget: (uid: string) => void paths.delete(uid),
+    open: (uid: string) => (paths.has(uid) ? openNamespace(paths.get(uid)!) : undefined),
+  } as unknown as PodNamespaces
+  const agent = new Agent({
+    settings: { excludedNamespaces: [], dns: true },
+    log: createLogger({ program: 'test', level: 'error' }),
+    namespaces,
+    fetch: async () => ({ pod, namespace: shop('3', 'ambient') }),
+    enrolledNamespaces: () => undefined,
+    say: async () => undefined,
+    tools: {
+      log: createLogger({ program: 'test', level: 'error' }),
+      namespaces,
+      rules: {
+        capture: () => undefined,
+        release: () => undefined,
+        clear: () => undefined,
+        isCaptured: () => false,
+        chainNames: () => [],
+      },
+      probes: { set: async () => undefined, delete: async () => undefined },
+      times: () => ({ withdrawMs: 0, lookupsMs: 0, drainMs: 0 }),
+      ruleFacts: (own) => ({ ...own, ipv6: true, probeSource: { ipv4: '169.254.7.127', ipv6: 'fd16::1' } }),
+      add: async () => undefined,
+      del: async () => undefined,
+      advertise: async () => '7',
+      isAcknowledged: async () => true,
+      isAdvertised: () => false,
+      countTunnelled: () => 0,
+      failed: async () => undefined,
+    },
+    ...options,
+  })
+  agents.push(agent)
+  const store = new PodStore({ changed: (uid) => agent.changed(uid), removed: (gone) => agent.removed(gone) })
+  agent.attach(store)
+  store.replacePods([])
+  store.replaceNamespaces([shop('3', 'ambient')])
+  const states = () => [...agent.workers()].map(({ state }) => state)
+  return { agent, store, paths, states }
+}
+
+const never = new AbortController().signal
+
+test('a sandbox may start once it is captured', async () => {
+  const { agent, states } = world()
+  await agent.addSandbox(sandbox)
+  expect(states()).toEqual(['in'])
+})
+
+test('a sandbox that cannot be opened may not start', async () => {
+  const { agent } = world({
+    namespaces: { register: () => undefined, open: () => undefined } as unknown as PodNamespaces,
+  })
+  await expect(agent.addSandbox(sandbox)).rejects.toThrow(/the network namespace .* of pod shop\/web/)
+})
+
+test('a pod that goes while it is being asked about is not taken in', async () => {
+  const answer = Promise.withResolvers<{ pod: Pod; namespace: Namespace }>()
+  const { agent, store, states } = world({ fetch: () => answer.promise })
+  store.upsert(pod)
+  const added = agent.addSandbox(sandbox)
+  store.remove(pod)
+  answer.resolve({ pod, namespace: shop('3', 'ambient') })
+  await expect(added).rejects.toThrow(/is gone/)
+  expect(states()).toEqual([])
+})
+
+test('an answer that is older than what the watch has brought meanwhile does not undo it', async () => {
+  const answer = Promise.withResolvers<{ pod: Pod; namespace: Namespace }>()
+  const { agent, store } = world({ fetch: () => answer.promise })
+  const added = agent.addSandbox(sandbox)
+  store.upsertNamespace(shop('10'))
+  answer.resolve({ pod, namespace: shop('9', 'ambient') })
+  await added
+  expect(store.namespaces.get('shop')?.metadata.resourceVersion).toBe('10')
+})
+
+test('ztunnel is given the namespace that was meant, though the pod gets another one while it waits', async () => {
+  const { agent, paths } = world()
+  await agent.addSandbox(sandbox)
+  const sent = Promise.withResolvers<void>()
+  let before = 0n
+  let after = 0n
+  const peer = {
+    closed: never,
+    add: async ({ nsFd }: { nsFd: number }) => {
+      before = inodeOf(nsFd)
+      await sent.promise
+      after = inodeOf(nsFd)
+    },
+    snapshotSent: async () => undefined,
+  } as unknown as ZdsPeer
+  const introduced = agent.introduce(peer)
+  await agent.addSandbox({ ...sandbox, netns: newSandbox })
+  paths.clear()
+  const reused = openNamespace('/proc/self/ns/uts')
+  sent.resolve()
+  await introduced
+  closeFd(reused)
+  expect(after).toBe(before)
+})
+
+test('a ztunnel that connects while a pod leaves is told that it has left', async () => {
+  const { agent, store } = world()
+  store.upsert(pod)
+  await agent.addSandbox(sandbox)
+  const told: string[] = []
+  const peer = {
+    closed: never,
+    add: async () => {
+      store.remove(pod)
+      for (const worker of agent.workers()) await worker.settled(1000)
+      told.push('add')
+    },
+    del: async () => void told.push('del'),
+    snapshotSent: async () => void told.push('snapshot'),
+  } as unknown as ZdsPeer
+  await agent.introduce(peer)
+  expect(told).toEqual(['add', 'del', 'snapshot'])
+})
+
+test('a list of enrolled namespaces that cannot be written keeps no pod out, and is written later', async () => {
+  const lists: string[] = []
+  let failures = 2
+  const { agent, store } = world({
+    enrolledNamespaces: (names) => {
+      if (failures-- > 0) throw new Error('EROFS')
+      lists.push(names.join())
+    },
+  })
+  store.upsert(pod)
+  store.upsertNamespace(shop('11', 'none'))
+  expect(lists).toEqual([])
+  agent.changed(undefined)
+  expect(lists).toEqual([''])
+})
