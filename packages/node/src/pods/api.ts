@@ -71,10 +71,22 @@ export class PodApi {
       this.#reported.delete(uid)
       return metadata.resourceVersion
     } catch (cause) {
-      if (!isStatus(cause, 404) && !isStatus(cause, 409) && !isStatus(cause, 422)) throw cause
+      if (isStatus(cause, 404)) return undefined
+      // 422 if it is another pod by now, whose UID can't be changed; 409 also if too many wrote at the same time.
+      const isOther = (isStatus(cause, 409) || isStatus(cause, 422)) && !(await this.#isThere(namespace, name, uid))
+      if (!isOther) throw cause
       return undefined
     } finally {
       release()
+    }
+  }
+
+  async #isThere(namespace: string, name: string, uid: string): Promise<boolean> {
+    try {
+      return (await this.#client.get<Pod>(resourcePath(podKind, namespace, name))).metadata.uid === uid
+    } catch (cause) {
+      if (isStatus(cause, 404)) return false
+      throw cause
     }
   }
 
