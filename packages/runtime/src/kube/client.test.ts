@@ -84,3 +84,23 @@ test('an answer can be read as it comes', async () => {
   const api = client(fixedConnection(await serve((_, response) => response.end('one\ntwo\n'))))
   expect(await text(await api.open('GET', '/log'))).toBe('one\ntwo\n')
 })
+
+test('a watch leaves nothing behind on a connection that is used again', async () => {
+  const sockets = new Set<unknown>()
+  const url = await serve((request, response) => {
+    sockets.add(request.socket)
+    response.end()
+  })
+  const connection = fixedConnection(url)
+  const api = client(connection)
+  const { agent } = await connection.prepare()
+  const options = { query: {}, silenceMs: 10_000 }
+  for (let i = 0; i < 3; i++) for await (const _ of api.watch('/api/v1/pods', options, new AbortController().signal));
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  const [socket] = Object.values(agent.freeSockets).flatMap((free) => free ?? [])
+  expect(sockets.size).toBe(1)
+  const before = socket!.listenerCount('timeout')
+  for await (const _ of api.watch('/api/v1/pods', options, new AbortController().signal));
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(socket!.listenerCount('timeout')).toBe(before)
+})

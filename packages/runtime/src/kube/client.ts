@@ -123,12 +123,16 @@ export class KubeClient {
     const response = await this.open('GET', path, { query: { ...options.query, watch: 'true' }, signal })
     options.onOpen?.()
     const { silenceMs } = options
-    response.socket.setTimeout(silenceMs, () =>
-      response.destroy(new Error(`watch ${path}: nothing came for ${silenceMs} ms`)),
-    )
+    const { socket } = response
+    const onSilence = (): void => {
+      response.destroy(new Error(`watch ${path}: nothing came for ${silenceMs} ms`))
+    }
+    socket.setTimeout(silenceMs, onSilence)
     try {
       for await (const line of lines(response)) yield parseEvent(line, path)
     } finally {
+      // A connection whose watch has ended in order is used again, for days; it would keep every answer that it brought.
+      socket.off('timeout', onSilence)
       response.destroy()
     }
   }
