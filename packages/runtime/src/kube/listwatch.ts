@@ -3,9 +3,10 @@
 // States: listing → watching → (stream ended) watching from the last resource version → …
 //   410 Gone, in a watch or between two pages: listing again. 404 on the collection: the kind is not installed; it counts
 //   as empty and synced, and is looked for again every `absentMs`. (One that was there is asked for twice before it is
-//   taken as gone: a server that has just started does not know all of its kinds.) Anything else: back-off with jitter,
-//   then go on where it was; what is known stays in force. A server that refuses the same watch again and again gets a
-//   new list: its history may have been restored from an older one.
+//   taken as gone: a server that has just started does not know all of its kinds. Kubernetes' own are never gone: such a
+//   404 is the answer of something else in the server's place.) Anything else: back-off with jitter, then go on where it
+//   was; what is known stays in force. A server that refuses the same watch again and again gets a new list: its history
+//   may have been restored from an older one.
 import { type BackoffOptions, backoff, delay } from '../lifecycle/index.ts'
 import type { KubeClient, KubeObject, WatchEvent } from './client.ts'
 import { isStatus, KubeError, messageOf } from './error.ts'
@@ -44,6 +45,9 @@ export interface ListWatchOptions {
 const refusalsUntilList = 4
 /** A server that sends bookmarks sends one a minute. */
 const silentMs = 150_000
+
+/** Kubernetes cannot be without these. */
+const alwaysThere: ReadonlySet<string> = new Set(['v1', 'apps/v1', 'discovery.k8s.io/v1'])
 
 interface ListPage {
   readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string }
@@ -93,7 +97,10 @@ export async function listWatch(
         version = undefined
         // The first time at once; a server that always says so gets the back-off.
         if (failures++ === 0) continue
-      } else if (isStatus(cause, 404) || (kind.dispensable === true && isStatus(cause, 403))) {
+      } else if (
+        (isStatus(cause, 404) && !alwaysThere.has(kind.apiVersion)) ||
+        (kind.dispensable === true && isStatus(cause, 403))
+      ) {
         version = undefined
         if (presence === 'present') presence = 'doubtful'
         else if (presence !== 'absent') {
