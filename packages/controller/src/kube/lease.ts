@@ -38,8 +38,8 @@ export async function runElection(client: KubeClient, options: ElectionOptions):
   const { identity, signal, log, durationMs = 15_000, renewMs = 5_000 } = options
   const collection = `/apis/coordination.k8s.io/v1/namespaces/${options.namespace}/leases`
   const path = `${collection}/${options.name}`
-  let renewedAt = 0
   let leading = false
+  let stepDown: NodeJS.Timeout | undefined
   /** The foreign lease as last seen and when, by our own clock: clocks of replicas may differ. */
   let seen: { readonly version: string; readonly atMs: number } | undefined
 
@@ -52,6 +52,13 @@ export async function runElection(client: KubeClient, options: ElectionOptions):
     })
     options.onChange(now)
   }
+  /** Others count from when they first see the renewal, which is not before it was sent; an attempt may take any time. */
+  const renewed = (sentAt: number, why: string): void => {
+    clearTimeout(stepDown)
+    const leftMs = sentAt + durationMs - renewMs / 2 - performance.now()
+    stepDown = setTimeout(() => become(false, 'the lease could not be renewed in time'), leftMs)
+    become(true, why)
+  }
   const spec = (lease: Lease | undefined, now: string): Lease['spec'] => {
     const mine = lease?.spec?.holderIdentity === identity
     return {
@@ -62,16 +69,16 @@ export async function runElection(client: KubeClient, options: ElectionOptions):
       leaseTransitions: (lease?.spec?.leaseTransitions ?? 0) + (lease === undefined || mine ? 0 : 1),
     }
   }
-  const attempt = async (): Promise<void> => {
+  const attempt = async (signal: AbortSignal): Promise<void> => {
     const now = microTime()
+    const sentAt = performance.now()
     let lease: Lease
     try {
       lease = await client.get<Lease>(path, signal)
     } catch (cause) {
       if (!isStatus(cause, 404)) throw cause
       await client.request('POST', collection, { body: object(options, spec(undefined, now)), signal })
-      renewedAt = performance.now()
-      return become(true, 'the lease was free')
+      return renewed(sentAt, 'the lease was free')
     }
     const holder = lease.spec?.holderIdentity ?? ''
     if (holder !== identity && holder !== '') {
@@ -83,29 +90,31 @@ export async function runElection(client: KubeClient, options: ElectionOptions):
     }
     const body = { ...object(options, spec(lease, now)), metadata: { ...lease.metadata } }
     await client.request('PUT', path, { body, signal })
-    renewedAt = performance.now()
-    become(true, holder === identity ? 'the lease was this replica’s already' : 'the lease was free')
+    renewed(sentAt, holder === identity ? 'the lease was this replica’s already' : 'the lease was free')
   }
 
   while (!signal.aborted) {
+    let failed = false
     try {
-      await attempt()
+      // A connection that is half open must not take the time in which another one would do.
+      await attempt(AbortSignal.any([signal, AbortSignal.timeout(renewMs)]))
     } catch (cause) {
+      failed = true
       // Somebody else was faster: look again at the next turn.
       if (!isStatus(cause, 409) && !signal.aborted)
         log.warn('cannot renew the leader lease', { reason: messageOf(cause) })
       else if (isStatus(cause, 409)) become(false, 'another replica was faster')
     }
-    if (leading && performance.now() - renewedAt > durationMs - renewMs / 2)
-      become(false, 'the lease could not be renewed in time')
     // A foreign lease is looked at more often than it is renewed, so that a free one is taken soon.
-    await delay((leading ? renewMs : renewMs / 2) * (0.9 + Math.random() * 0.2), signal)
+    await delay((leading && !failed ? renewMs : renewMs / 2) * (0.9 + Math.random() * 0.2), signal)
   }
+  clearTimeout(stepDown)
   if (leading) {
+    // First: who takes the lease begins to write at once.
+    become(false, 'stopping')
     await release(client, path, identity).catch((cause: unknown) =>
       log.debug('the lease was not given up', { reason: messageOf(cause) }),
     )
-    become(false, 'stopping')
   }
 }
 
