@@ -76,3 +76,21 @@ test('is tried again when the API fails', async () => {
   expect(await after(3, wrong)).toMatchObject({ written: 0, failed: 1 })
   expect(await after(1, wrong)).toMatchObject({ written: 1, failed: 0 })
 })
+
+test('those that the API refuses are not tried in a loop, and keep no others from being told', async () => {
+  const many = Array.from({ length: 150 }, (_, i) => ({ ...wrong, message: `no waypoint ${i}` }))
+  await after(0, ...many)
+  api.fail(/POST/, 403, 100)
+  expect(await after(3, ...many)).toEqual({ written: 0, failed: 100, laterMs: 100 })
+  api.fail(/POST/, 403, 50)
+  // The new ones, and what there is room for beside them; then it is the caller's pause that counts.
+  expect(await after(1, ...many)).toEqual({ written: 50, failed: 50, laterMs: undefined })
+  expect(await after(1, ...many)).toEqual({ written: 100, failed: 0, laterMs: undefined })
+})
+
+test('what does not fit into one round is told in the next', async () => {
+  const many = Array.from({ length: 150 }, (_, i) => ({ ...wrong, message: `no waypoint ${i}` }))
+  await after(0, ...many)
+  expect(await after(3, ...many)).toEqual({ written: 100, failed: 0, laterMs: 100 })
+  expect(await after(1, ...many)).toEqual({ written: 50, failed: 0, laterMs: undefined })
+})

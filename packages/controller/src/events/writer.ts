@@ -18,10 +18,13 @@ const lastsMs = 3_000
 const againMs = 50 * 60_000
 /** One broken manifest may concern thousands of pods. */
 const maxAtOnce = 100
+const nextRoundMs = 100
 
 interface Told {
   readonly sinceMs: number
   toldMs: number | undefined
+  /** The last try was refused. */
+  failed: boolean
 }
 
 export class EventWriter {
@@ -40,17 +43,19 @@ export class EventWriter {
     const now = (this.#options.clock ?? Date.now)()
     const wanted = new Map(events.map((event) => [keyOf(event), event]))
     for (const key of this.#known.keys()) if (!wanted.has(key)) this.#known.delete(key)
-    const due: [string, EventOf][] = []
+    const ripe: (readonly [string, EventOf, Told])[] = []
     let laterMs: number | undefined
     for (const [key, event] of wanted) {
-      const known = this.#known.get(key) ?? { sinceMs: now, toldMs: undefined }
+      const known = this.#known.get(key) ?? { sinceMs: now, toldMs: undefined, failed: false }
       this.#known.set(key, known)
       const waitMs = known.toldMs === undefined ? known.sinceMs + lastsMs - now : known.toldMs + againMs - now
-      if (waitMs <= 0 && due.length < maxAtOnce) due.push([key, event])
-      else if (known.toldMs === undefined) laterMs = Math.min(laterMs ?? waitMs, Math.max(100, waitMs))
+      if (waitMs <= 0) ripe.push([key, event, known])
+      else if (known.toldMs === undefined) laterMs = Math.min(laterMs ?? waitMs, Math.max(nextRoundMs, waitMs))
     }
+    // What was refused waits for the rest: a namespace that is being deleted, for one, refuses for as long as it is there.
+    ripe.sort(([, , a], [, , b]) => Number(a.failed) - Number(b.failed))
     const result = { written: 0, failed: 0 }
-    await inParallel(due, 4, async ([key, event]) => {
+    await inParallel(ripe.slice(0, maxAtOnce), 4, async ([key, event, known]) => {
       if (signal.aborted) return
       try {
         await this.#tell(key, event, now, signal)
@@ -58,10 +63,15 @@ export class EventWriter {
       } catch {
         // Events are a courtesy: the next round tries again.
         result.failed++
+        known.failed = true
         return
       }
-      this.#known.get(key)!.toldMs = now
+      known.toldMs = now
+      known.failed = false
     })
+    // A round that nothing was tried in vain for; else the caller pauses for what has failed.
+    const next = ripe[maxAtOnce]?.[2]
+    if (next !== undefined && (!next.failed || result.failed === 0)) laterMs = nextRoundMs
     return { ...result, laterMs }
   }
 
