@@ -172,3 +172,12 @@ test('a list of enrolled namespaces that cannot be written keeps no pod out, and
   agent.changed(undefined)
   expect(lists).toEqual([''])
 })
+
+test('a ztunnel that is the last one left is told of the pods that only another has been told of', async () => {
+  const { agent } = world()
+  await agent.addSandbox(sandbox)
+  const told: string[] = []
+  const peer = { closed: never, add: async ({ uid }: { uid: string }) => void told.push(uid) } as unknown as ZdsPeer
+  await agent.tell(peer)
+  expect(told).toEqual(['u'])
+})

@@ -157,6 +157,15 @@ export class Agent {
 
   /** Tells a ztunnel that has connected all pods that are in the mesh. */
   async introduce(peer: ZdsPeer): Promise<void> {
+    await this.tell(peer)
+    if (peer.closed.aborted) return
+    await peer.snapshotSent()
+    // Those that waited for a ztunnel, or that this one has refused.
+    for (const worker of this.#workers.values()) worker.poke()
+  }
+
+  /** Tells a ztunnel all pods that are in the mesh; those that it knows are no news to it. */
+  async tell(peer: ZdsPeer): Promise<void> {
     for (const worker of [...this.#workers.values()]) {
       const { nsFd, pod, state } = worker
       try {
@@ -169,9 +178,6 @@ export class Agent {
         await this.#options.tools.failed(pod, cause instanceof Error ? cause : new Error(String(cause)))
       }
     }
-    await peer.snapshotSent()
-    // Those that waited for a ztunnel, or that this one has refused.
-    for (const worker of this.#workers.values()) worker.poke()
   }
 
   async #introduceOne(peer: ZdsPeer, pod: PodIdentity, nsFd: number): Promise<void> {

@@ -44,7 +44,12 @@ export async function startNode(settings: NodeSettings, { signal, log }: Program
     },
   })
   mkdirSync(dirname(settings.zdsPath), { recursive: true })
-  const zds = listenZds({ path: settings.zdsPath, log, onConnect: (peer) => whenSynced(() => agent.introduce(peer)) })
+  const zds = listenZds({
+    path: settings.zdsPath,
+    log,
+    onConnect: (peer) => whenSynced(() => agent.introduce(peer)),
+    onFallback: (peer) => void whenSynced(() => agent.tell(peer)),
+  })
   const acknowledgements = new Acknowledgements(client, namespace, settings.clusterId)
   let times: LeavingTimes = { withdrawMs: settings.withdrawMs, lookupsMs: 1_000, drainMs: settings.drainMs }
   const tools: WorkerTools = {

@@ -15,6 +15,11 @@ export interface ZdsServerOptions {
    */
   readonly onConnect: (peer: ZdsPeer) => Promise<void>
   readonly onDisconnect?: (peer: ZdsPeer) => void
+  /**
+   * The latest ztunnel has gone, and this one, which was there before, is the latest again: since the other came it has
+   * been told of no new pod. So it goes when the agent restarts during an update of ztunnel, and the old one is back last.
+   */
+  readonly onFallback?: (peer: ZdsPeer) => void
   /** How long ztunnel may take for a Hello or an Ack; default 5000. */
   readonly deadlineMs?: number
 }
@@ -40,7 +45,7 @@ class Server implements ZdsServer {
   }
 
   #accepted(fd: number): void {
-    const { log, onConnect, onDisconnect } = this.#options
+    const { log, onConnect, onDisconnect, onFallback } = this.#options
     const peer = new Peer({
       fd,
       deadlineMs: this.#options.deadlineMs ?? 5000,
@@ -54,9 +59,12 @@ class Server implements ZdsServer {
       },
       onClosed: (error) => {
         const greeted = !this.#greeting.delete(peer)
+        const wasLatest = this.#peers.at(-1) === peer
         this.#peers = this.#peers.filter((other) => other !== peer)
         log.info('a ztunnel disconnected', { connected: this.#peers.length, error })
         if (greeted) onDisconnect?.(peer)
+        const latest = this.#peers.at(-1)
+        if (wasLatest && latest !== undefined) onFallback?.(latest)
       },
     })
     this.#greeting.add(peer)

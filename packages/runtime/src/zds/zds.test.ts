@@ -170,4 +170,20 @@ describe('ZDS', () => {
     await expect(zds.add(long)).rejects.toThrow(/more than the 1024 allowed/)
     await zds.add(workload('a'))
   })
+
+  test('when the latest ztunnel goes, the one before it is named: it was told nothing meanwhile', async () => {
+    const fallbacks: ZdsPeer[] = []
+    const zds = server({ onFallback: (peer) => void fallbacks.push(peer) })
+    client()
+    await vi.waitFor(() => expect(zds.peers()).toHaveLength(1))
+    const { zds: latest } = client()
+    await vi.waitFor(() => expect(zds.peers()).toHaveLength(2))
+    const [first] = zds.peers()
+    await latest[Symbol.asyncDispose]()
+    await vi.waitFor(() => expect(zds.peers()).toEqual([first]))
+    expect(fallbacks).toEqual([first])
+    first!.close('the test ends')
+    await vi.waitFor(() => expect(zds.peers()).not.toContain(first))
+    expect(fallbacks).toHaveLength(1)
+  })
 })
