@@ -23,7 +23,9 @@ const shop = (resourceVersion: string, mode?: string): Namespace => ({
 })
 
 const agents: Agent[] = []
+const kernel = { captured: false, cleared: 0, refused: undefined as bigint | undefined }
 afterEach(async () => {
+  Object.assign(kernel, { captured: false, cleared: 0, refused: undefined })
   for (const agent of agents.splice(0))
     for (const worker of agent.workers()) {
       worker.want({ kind: 'out', ended: true }, [])
@@ -51,8 +53,11 @@ function world(options: Partial<AgentOptions> = {}) {
       rules: {
         capture: () => undefined,
         release: () => undefined,
-        clear: () => undefined,
-        isCaptured: () => false,
+        clear: (nsFd) => {
+          kernel.cleared++
+          if (kernel.refused === inodeOf(nsFd)) throw new Error('EBUSY')
+        },
+        isCaptured: () => kernel.captured,
         chainNames: () => [],
       },
       probes: { set: async () => undefined, delete: async () => undefined },
@@ -180,4 +185,21 @@ test('a ztunnel that is the last one left is told of the pods that only another 
   const peer = { closed: never, add: async ({ uid }: { uid: string }) => void told.push(uid) } as unknown as ZdsPeer
   await agent.tell(peer)
   expect(told).toEqual(['u'])
+})
+
+test('at the end a pod whose rules cannot be taken away keeps no other in its rules', async () => {
+  const { agent, store } = world({
+    fetch: async (_, name) => ({
+      pod: { ...pod, metadata: { ...pod.metadata, name, uid: name } },
+      namespace: shop('3', 'ambient'),
+    }),
+  })
+  for (const name of ['a', 'b'])
+    await agent.addSandbox({ ...sandbox, podName: name, podUid: name, netns: name === 'a' ? oldSandbox : newSandbox })
+  for (const { pod: known } of agent.workers())
+    store.upsert({ ...pod, metadata: { ...pod.metadata, name: known.name, uid: known.uid } })
+  kernel.refused = inodeOf([...agent.workers()][0]!.nsFd!)
+  kernel.captured = true
+  expect(await agent.empty(0)).toEqual(['shop/a', 'shop/b'])
+  expect(kernel.cleared).toBe(2)
 })

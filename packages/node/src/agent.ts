@@ -113,7 +113,16 @@ export class Agent {
   async empty(withinMs: number): Promise<readonly string[]> {
     await Promise.allSettled([...this.#workers.values()].map((worker) => worker.settled(withinMs)))
     const left = [...this.#workers.values()].filter(({ state }) => state !== 'out')
-    for (const worker of left) worker.abandon()
+    for (const worker of left)
+      try {
+        worker.abandon()
+      } catch (cause) {
+        const { namespace, name } = worker.pod
+        this.#options.log.error('the rules of a pod cannot be taken away', {
+          pod: `${namespace}/${name}`,
+          error: String(cause),
+        })
+      }
     return left.map(({ pod }) => `${pod.namespace}/${pod.name}`)
   }
 

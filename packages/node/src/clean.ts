@@ -25,7 +25,7 @@ export function clean(env: Readonly<Record<string, string | undefined>>, log: Lo
     }
   }
   attempt('the rules of pods', () => {
-    for (const path of cleanNamespaces(procFolder)) log.info('rules are removed', { namespace: path })
+    cleanNamespaces(procFolder, namedFolders(procFolder), (path) => log.info('rules are removed', { namespace: path }))
   })
   attempt('the rule for probes', () => HostProbes.clear())
   for (const root of ['', '/host']) {
@@ -39,11 +39,23 @@ export function clean(env: Readonly<Record<string, string | undefined>>, log: Lo
   log.info('the node is clean')
 }
 
-/** Every network namespace that a process or a name keeps; returns the paths of those that had rules of ours. */
-export function cleanNamespaces(procFolder: string): readonly string[] {
-  const cleaned: string[] = []
+/** Where namespaces have names. */
+export function namedFolders(procFolder: string): readonly string[] {
+  return ['/run/netns', '/var/run/netns', join(procFolder, '1/root/run/netns')]
+}
+
+/**
+ * Every network namespace that a process or a name keeps; tells the paths of those that had rules of ours.
+ * @throws AggregateError once all others are clean
+ */
+export function cleanNamespaces(
+  procFolder: string,
+  folders: readonly string[],
+  onCleaned: (path: string) => void,
+): void {
   const seen = new Set<bigint>()
-  for (const path of namespacePaths(procFolder)) {
+  const failures: unknown[] = []
+  for (const path of namespacePaths(procFolder, folders)) {
     let nsFd: number
     try {
       nsFd = openNamespace(path)
@@ -57,16 +69,23 @@ export function cleanNamespaces(procFolder: string): readonly string[] {
       seen.add(inode)
       if (!isCaptured(nsFd)) continue
       clear(nsFd)
-      cleaned.push(path)
+      onCleaned(path)
+    } catch (cause) {
+      // A name without a namespace: a runtime makes the file first, and unmounts before it removes it.
+      const { code, syscall } = cause as NodeJS.ErrnoException
+      if (code !== 'EINVAL' || syscall !== 'setns') failures.push(cause)
     } finally {
       closeFd(nsFd)
     }
   }
-  return cleaned
+  if (failures.length > 0)
+    throw new AggregateError(
+      failures,
+      `the rules of ${failures.length} network namespace(s) could not be removed: ${String(failures[0])}`,
+    )
 }
 
-function* namespacePaths(procFolder: string): Iterable<string> {
+function* namespacePaths(procFolder: string, folders: readonly string[]): Iterable<string> {
   for (const name of readdirSync(procFolder)) if (/^\d+$/.test(name)) yield join(procFolder, name, 'ns/net')
-  for (const folder of ['/run/netns', '/var/run/netns', join(procFolder, '1/root/run/netns')])
-    if (existsSync(folder)) for (const name of readdirSync(folder)) yield join(folder, name)
+  for (const folder of folders) if (existsSync(folder)) for (const name of readdirSync(folder)) yield join(folder, name)
 }

@@ -5,11 +5,11 @@ import { dirname, join } from 'node:path'
 import { startStatusServers } from '@wishbone/runtime/admin'
 import { KubeClient, loadConnection } from '@wishbone/runtime/kube'
 import { delay, type ProgramContext, runProgram } from '@wishbone/runtime/lifecycle'
-import { createLogger } from '@wishbone/runtime/log'
+import { createLogger, type Logger } from '@wishbone/runtime/log'
 import { createMetrics } from '@wishbone/runtime/metrics'
 import { listenZds } from '@wishbone/runtime/zds'
 import { Agent } from './agent.ts'
-import { clean, cleanNamespaces } from './clean.ts'
+import { clean, cleanNamespaces, namedFolders } from './clean.ts'
 import { pluginType } from './cni/conflist.ts'
 import { CniPlugin, writeEnrolledNamespaces, writeNames } from './cni/plugin.ts'
 import { listenCni } from './cni/server.ts'
@@ -155,7 +155,7 @@ export async function startNode(settings: NodeSettings, { signal, log }: Program
         takeOut(true, sign)
         const left = await agent.empty(lastMs)
         // The API has told nothing; what is in the mesh is to be seen in the kernel.
-        if (!agent.synced) cleanNamespaces(settings.procFolder)
+        if (!agent.synced) cleanAll(settings.procFolder, log)
         if (left.length > 0) log.warn('the rules of pods are taken away although connections were open', { pods: left })
         HostProbes.clear()
       }
@@ -165,6 +165,15 @@ export async function startNode(settings: NodeSettings, { signal, log }: Program
       await status[Symbol.asyncDispose]()
       client.close()
     },
+  }
+}
+
+/** What cannot be cleaned is told; the rest of the end goes on. */
+function cleanAll(procFolder: string, log: Logger): void {
+  try {
+    cleanNamespaces(procFolder, namedFolders(procFolder), () => undefined)
+  } catch (cause) {
+    log.error('a node is not clean; clean it as docs/uninstall.md says', { error: String(cause) })
   }
 }
 
