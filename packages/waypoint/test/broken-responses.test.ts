@@ -4,7 +4,7 @@ import type net from 'node:net'
 import { l7 } from '@wishbone/proto'
 import { afterEach, describe, expect, test } from 'vitest'
 import { startWorld, to, type World } from './harness.ts'
-import { ask, type Backend, http2Backend, raw, tcpBackend } from './servers.ts'
+import { ask, type Backend, http2Backend, httpBackend, raw, tcpBackend } from './servers.ts'
 
 let world: World
 const open: { close: () => void }[] = []
@@ -282,4 +282,26 @@ test('trailers that frame stay behind', async () => {
   const { body, trailers } = await ask(await portTo(backend))
   expect(body).toBe('ok')
   expect(trailers).toEqual({ 'x-end': '2', 'content-digest': 'x' })
+})
+
+test.each([
+  ['set', { set: [{ name: 'Content-Length', value: '0' }] }],
+  ['add', { add: [{ name: 'Transfer-Encoding', value: 'gzip' }] }],
+  ['remove', { remove: ['content-length'] }],
+])('filters cannot %s what frames a message', async (_what, value) => {
+  const inner = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil'
+  const seen: string[] = []
+  const backend = await httpBackend((request, response) => {
+    seen.push(`${request.headers['content-length']} ${request.headers['transfer-encoding']}`)
+    request.resume().once('end', () => response.setHeader('content-length', inner.length).end(inner))
+  })
+  open.push(backend)
+  const filters = (['responseHeaders', 'requestHeaders'] as const).map((kind) => ({ kind: { case: kind, value } }))
+  world = await startWorld({ app: [backend.port] }, [{ filters, backends: [to('app')] }])
+  const post = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody'
+  const [head, ...content] = (await raw(world.port, post)).split('\r\n\r\n')
+  expect(head).toMatch(/^content-length: 42$/im)
+  expect(head).not.toMatch(/transfer-encoding|content-length: 0/i)
+  expect(content.join('\r\n\r\n')).toBe(inner)
+  expect(seen).toEqual(['4 undefined'])
 })

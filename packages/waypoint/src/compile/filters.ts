@@ -64,11 +64,19 @@ export function compileFilters(filters: readonly l7.Filter[]): Filters {
   return result
 }
 
+/**
+ * These say where a message ends (RFC 9112 §6), and the proxy alone knows: with another length, content of one route's backend
+ * would pass for the next answer on the client's connection, which may be another host's.
+ */
+const framing = /^(?:content-length|transfer-encoding)$/i
+
 function headerModifier(modifier: l7.HeaderModifier): HeaderModifier {
+  const fields = (list: readonly l7.HeaderValue[]) =>
+    list.filter(({ name }) => !framing.test(name)).map(({ name, value }) => [name, value] as const)
   return {
-    set: modifier.set.map(({ name, value }) => [name, value] as const),
-    add: modifier.add.map(({ name, value }) => [name, value] as const),
-    remove: [...modifier.remove],
+    set: fields(modifier.set),
+    add: fields(modifier.add),
+    remove: modifier.remove.filter((name) => !framing.test(name)),
   }
 }
 
