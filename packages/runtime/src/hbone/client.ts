@@ -36,6 +36,8 @@ const hints: Readonly<Record<number, string>> = {
 export interface ClientSessionOptions {
   readonly settings?: Partial<SessionSettings>
   readonly log?: SessionLog
+  /** Streams that the peer takes at once, as far as is known before its SETTINGS. Default any number. */
+  readonly peerMaxStreams?: number
   /** The session has a place again, or takes no new streams any more. */
   onChange?(): void
 }
@@ -45,6 +47,10 @@ export interface HboneClientSession {
   readonly streams: number
   /** Streams that may be opened besides; 0 once the session is draining. */
   readonly room: number
+  /** Whether a stream was ever opened. */
+  readonly used: boolean
+  /** Streams that the peer takes at once. */
+  readonly peerMaxStreams: number
   /**
    * Sends CONNECT and waits for 200. Rejects with HboneStatusError for other statuses, MeshError `overloaded` when there is no room,
    * `backend-reset` or `draining` when the stream or session ends before the answer, or the signal's reason.
@@ -82,6 +88,7 @@ class ClientSession implements SessionRole, HboneClientSession {
       this.#onClosed = resolve
     })
     this.#session = new Session(socket, this, { ...clientDefaults, ...options.settings }, options.log)
+    if (options.peerMaxStreams !== undefined) this.#session.peerMaxStreams = options.peerMaxStreams
   }
 
   get streams(): number {
@@ -92,6 +99,14 @@ class ClientSession implements SessionRole, HboneClientSession {
     const { state, settings, peerMaxStreams, streams, lastOwnStream } = this.#session
     if (state !== 'open' || lastOwnStream >= lastStreamId - 2) return 0
     return Math.max(0, Math.min(settings.maxStreams, peerMaxStreams) - streams.size)
+  }
+
+  get used(): boolean {
+    return this.#session.lastOwnStream > 0
+  }
+
+  get peerMaxStreams(): number {
+    return this.#session.peerMaxStreams
   }
 
   open(authority: string, headers: Headers, signal?: AbortSignal): Promise<Tunnel> {
@@ -135,8 +150,10 @@ class ClientSession implements SessionRole, HboneClientSession {
   }
 
   drain(): Promise<void> {
-    this.#session.drain()
-    this.#options.onChange?.()
+    if (this.#session.state === 'open') {
+      this.#session.drain()
+      this.#options.onChange?.()
+    }
     return this.closed
   }
 

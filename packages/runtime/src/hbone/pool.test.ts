@@ -128,6 +128,38 @@ describe('broken connections', () => {
   })
 })
 
+describe('peers that take few streams', () => {
+  test('those who waited for one dial get sessions of their own when the peer takes few streams on each', async () => {
+    const { connect, dials } = setup({}, { settings: { maxStreams: 2 } })
+    const tunnels = await Promise.all(Array.from({ length: 9 }, () => connect()))
+    expect(tunnels).toHaveLength(9)
+    expect(dials()).toBe(5)
+  })
+
+  test('a peer that takes none is not dialled again and again, and no sessions to it are kept', async () => {
+    const { connect, dials, pool } = setup({}, { settings: { maxStreams: 0 } })
+    for (let i = 0; i < 3; i++) await expect(connect()).rejects.toMatchObject({ code: 'overloaded' })
+    expect(dials()).toBeLessThanOrEqual(6)
+    await expect.poll(() => pool.dump()).toEqual([])
+  })
+
+  test('a peer whose sessions all end before the first request fails those who wait, after two dials', async () => {
+    const { pool, sessions, dial, dials } = setup()
+    const slow = async () => {
+      if (dials() > 20) throw new Error('dialled without end')
+      const socket = await dial()
+      // Its GOAWAY is there before the session is.
+      void sessions.at(-1)!.drain()
+      await sleep(20)
+      return socket
+    }
+    const waiting = Array.from({ length: 3 }, () => pool.connect(key, '10.0.0.2:80', {}, slow))
+    for (const one of waiting) await expect(one).rejects.toMatchObject({ code: 'connect-failed' })
+    expect(dials()).toBe(2)
+    await expect.poll(() => pool.dump()).toEqual([])
+  })
+})
+
 test('an idle connection is released', async () => {
   const { connect, pool, sessions } = setup({ idleReleaseMs: 30 })
   const tunnel = await connect()

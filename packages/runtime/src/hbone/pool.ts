@@ -18,6 +18,8 @@ interface Group {
   readonly sessions: Pooled[]
   /** A dial under way, for all who wait. */
   dialling: Promise<Pooled> | undefined
+  /** What the last session learnt of the peer's limit: those who wait for the next one would else be refused before it says so again. */
+  peerMaxStreams: number
 }
 
 export class HbonePool {
@@ -41,8 +43,9 @@ export class HbonePool {
       const found = this.#find(group)
       const pooled = found ?? (await this.#dial(group, dial, signal))
       if (pooled.session.room === 0) {
-        // Others who waited for the same dial were faster.
-        attempt--
+        // Others who waited for the same dial were faster; if nobody was, the peer takes nothing.
+        if (pooled.session.used) attempt--
+        else if (attempt === 2) throw useless(key)
         continue
       }
       try {
@@ -84,7 +87,7 @@ export class HbonePool {
   #groupOf(name: string): Group {
     let group = this.#groups.get(name)
     if (group === undefined) {
-      group = { name, sessions: [], dialling: undefined }
+      group = { name, sessions: [], dialling: undefined, peerMaxStreams: Number.POSITIVE_INFINITY }
       this.#groups.set(name, group)
     }
     return group
@@ -113,11 +116,12 @@ export class HbonePool {
     const session = connectHbone(socket, {
       ...(this.#options.settings && { settings: this.#options.settings }),
       ...(this.#options.log && { log: this.#options.log }),
-      onChange: () => this.#changed(pooled),
+      peerMaxStreams: group.peerMaxStreams,
+      onChange: () => this.#changed(group, pooled),
     })
     const pooled: Pooled = { session, idleTimer: undefined }
     group.sessions.push(pooled)
-    this.#changed(pooled)
+    this.#changed(group, pooled)
     void session.closed.then(() => {
       clearTimeout(pooled.idleTimer)
       group.sessions.splice(group.sessions.indexOf(pooled), 1)
@@ -126,12 +130,17 @@ export class HbonePool {
     return pooled
   }
 
-  #changed(pooled: Pooled): void {
+  #changed(group: Group, pooled: Pooled): void {
+    const { session } = pooled
     clearTimeout(pooled.idleTimer)
     pooled.idleTimer = undefined
-    if (pooled.session.streams > 0) return
+    // Never none: then nobody would ask again.
+    group.peerMaxStreams = Math.max(1, session.peerMaxStreams)
+    if (session.streams > 0) return
+    // It carries nothing and never will.
+    if (session.room === 0) return void session.drain()
     pooled.idleTimer = setTimeout(() => {
-      if (pooled.session.streams === 0) void pooled.session.drain()
+      if (session.streams === 0) void session.drain()
     }, this.#options.idleReleaseMs ?? http2Parameters.idleReleaseMs)
     pooled.idleTimer.unref()
   }
@@ -144,6 +153,13 @@ export class HbonePool {
 /** Never shared between source identities, source pods, or different expectations of who the server is. */
 function nameOf(key: PoolKey): string {
   return JSON.stringify([key.sourceIdentity, [...key.expectedIdentities].sort(), key.sourceIp, key.destination])
+}
+
+function useless({ destination }: PoolKey): MeshError {
+  return new MeshError('connect-failed', `${destination} ends new sessions before they have carried anything`, {
+    at: 'upstream',
+    hint: 'it may be stopping',
+  })
 }
 
 function stopped(): MeshError {

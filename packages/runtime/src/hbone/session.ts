@@ -317,6 +317,7 @@ export class Session implements StreamHost, FrameHandler {
 
   #peerSettings(payload: Uint8Array): void {
     if (this.#gotSettings) this.#limits.count('settings')
+    else this.peerMaxStreams = Number.POSITIVE_INFINITY
     this.#gotSettings = true
     for (const [id, value] of parseSettings(payload)) {
       if (id === settingIds.maxConcurrentStreams) this.peerMaxStreams = value
