@@ -4,7 +4,7 @@
 //   npm run bench -- routes [--routes 1000] [--edits 100]   on the cluster of $KUBECONFIG
 //   npm run bench -- enrol [--pods 50] [--runs 3]           on the cluster of $KUBECONFIG
 // Exit status 1 when a ratio is under its floor, 2 when something is missing.
-import { parseArgs } from 'node:util'
+import { readCommandLine } from '@wishbone/testing/command-line'
 import { benchApply } from '../packages/waypoint/bench/apply.ts'
 import { benchEnrol } from './enrol.ts'
 import { benchL4 } from './l4.ts'
@@ -13,7 +13,7 @@ import { benchL7Mesh } from './l7-mesh.ts'
 import { benchRoutes } from './routes.ts'
 import { Missing } from './tools.ts'
 
-const { positionals, values } = parseArgs({
+const { positionals, values } = readCommandLine(import.meta.url, {
   allowPositionals: true,
   options: {
     runs: { type: 'string', default: '3' },

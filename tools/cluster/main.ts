@@ -1,4 +1,10 @@
-// `npm run cluster:up|down|node-stop|node-start|load-image`: a real two-node Kubernetes on this machine, without Docker.
+// A real two-node Kubernetes on this machine, without Docker.
+//   npm run cluster:up [-- --install]          starts it, or says that it is up; --install lets it install Debian packages
+//   npm run cluster:down                       removes it
+//   npm run cluster:node-stop -- NODE          a crash of node1 or node2
+//   npm run cluster:node-start -- NODE         brings the node back
+//   npm run cluster:load-image -- FILE         gives the images of an OCI archive to both nodes
+import { readCommandLine } from '@wishbone/testing/command-line'
 import { loadImage } from './load-image.ts'
 import { withLock } from './lock.ts'
 import { nodeNamed, startNode, stopNode } from './node.ts'
@@ -12,10 +18,14 @@ import { waitForNodes, withClient } from './wait.ts'
 // Not in everybody's path: iptables, runc and sysctl.
 process.env['PATH'] = `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`
 
-const [verb = '', ...args] = process.argv.slice(2)
+const { positionals, values } = readCommandLine(import.meta.url, {
+  allowPositionals: true,
+  options: { install: { type: 'boolean', default: false } },
+})
+const [verb = '', ...args] = positionals
 
 const verbs: Readonly<Record<string, () => void | Promise<void>>> = {
-  up: () => up({ install: process.env['CI'] === 'true' || args.includes('--install') }),
+  up: () => up({ install: process.env['CI'] === 'true' || values.install }),
   down,
   'node-stop': async () => {
     const node = nodeNamed(args[0])

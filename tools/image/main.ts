@@ -4,7 +4,7 @@
 // The last line names what was made: IMAGE name DIGEST sha256:… FILE path.
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { readCommandLine } from '@wishbone/testing/command-line'
 import { buildCommit } from './commit.ts'
 import { complete, modeOf } from './entry.ts'
 import { exampleImages } from './examples.ts'
@@ -14,7 +14,7 @@ import { cacheFolder, checkout } from './place.ts'
 import { settings } from './settings.ts'
 
 const limitBytes = 250_000_000
-const { values } = parseArgs({
+const { values } = readCommandLine(import.meta.url, {
   options: {
     examples: { type: 'boolean' },
     tree: { type: 'string' },

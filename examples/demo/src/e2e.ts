@@ -8,9 +8,10 @@ import { execFile } from 'node:child_process'
 import { existsSync, globSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs, promisify } from 'node:util'
+import { promisify } from 'node:util'
 import { createKubeClient, type KubeClient, readKubeConfig } from '@wishbone/cli'
 import { type Cluster, createCluster, interruptWaits, isLeaving, isReady, until } from '@wishbone/testing/cluster'
+import { readCommandLine } from '@wishbone/testing/command-line'
 import { striking } from './cluster/explain.ts'
 import { namespaceGone, removeNamespace } from './cluster/namespaces.ts'
 import { type Outside, startOutside } from './cluster/outside.ts'
@@ -20,7 +21,7 @@ import { playScene, type Theatre } from './play.ts'
 import type { Scene } from './scene.ts'
 import { scenes } from './scenes/index.ts'
 
-const { values } = parseArgs({
+const { values } = readCommandLine(import.meta.url, {
   options: {
     scene: { type: 'string', multiple: true, default: [] },
     keep: { type: 'boolean', default: false },

@@ -8,15 +8,15 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { createKubeClient, createProgress, narrate, readKubeConfig } from '@wishbone/cli'
 import { startSandbox } from '@wishbone/machine'
 import { createCluster } from '@wishbone/testing/cluster'
+import { readCommandLine } from '@wishbone/testing/command-line'
 import { withZtunnelEnvironment } from '@wishbone/testing/world'
 import { playScenes } from './play.ts'
 import { scenes } from './scenes/index.ts'
 
-const { values } = parseArgs({
+const { values } = readCommandLine(import.meta.url, {
   options: {
     once: { type: 'boolean', default: false },
     scene: { type: 'string' },
