@@ -202,6 +202,35 @@ describe('the deployer', () => {
     })
   })
 
+  test('leaves alone what belongs to a Gateway that only its own store does not know', async () => {
+    const gateways = '/apis/gateway.networking.k8s.io/v1/gateways'
+    const gateway = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway' }
+    const { uid } = api.put(gateways, { ...gateway, metadata: { name: 'wp', namespace: 'shop' } }).metadata
+    const owned = structuredClone(service(80)) as Extract<Desired, { kind: 'apply' }>
+    const ownerReferences = [{ ...gateway, name: 'wp', uid: uid! }]
+    Object.assign(owned.object.metadata, { ownerReferences })
+    await deployer.reconcile([owned], signal)
+    await settle()
+    expect(await deployer.reconcile([], signal)).toEqual({ written: 0, failed: 1 })
+    expect(api.find(services, 'shop', 'wp')).toBeDefined()
+    api.remove(gateways, 'shop', 'wp')
+    expect(await deployer.reconcile([], signal)).toEqual({ written: 1, failed: 0 })
+    expect(api.find(services, 'shop', 'wp')).toBeUndefined()
+  })
+
+  test('what is in the way is so until the API says otherwise, whatever fails meanwhile', async () => {
+    api.fail(/PATCH .*services/, 422, 1)
+    await deployer.reconcile([service(80)], signal)
+    expect([...deployer.blocked.keys()]).toEqual(['Service/shop/wp'])
+    api.fail(/PATCH .*services/, 503, 1)
+    await deployer.reconcile([service(80)], signal)
+    expect([...deployer.blocked.keys()]).toEqual(['Service/shop/wp'])
+    await deployer.reconcile([service(80)], AbortSignal.abort())
+    expect([...deployer.blocked.keys()]).toEqual(['Service/shop/wp'])
+    await deployer.reconcile([service(80)], signal)
+    expect(deployer.blocked.size).toBe(0)
+  })
+
   test('one object that fails does not stop the others', async () => {
     api.fail(/PATCH .*deployments/, 500, 1)
     expect(await deployer.reconcile([deployment, service(80)], signal)).toEqual({ written: 1, failed: 1 })

@@ -11,7 +11,7 @@ import {
   resourcePath,
 } from '@wishbone/runtime/kube'
 import { inParallel } from '@wishbone/runtime/lifecycle'
-import { kindOf, type WatchedName, watchedNameOf } from '../kube/resources.ts'
+import { kindOf, type WatchedName, watchedKinds, watchedNameOf } from '../kube/resources.ts'
 import type { Store } from '../kube/store.ts'
 import { type Log, messageOf } from '../log.ts'
 import type { Desired, Obstacle } from '../model/index.ts'
@@ -109,7 +109,8 @@ export class Deployer {
     await inParallel([...new Set(doomed)], 8, (object) =>
       this.#guard(keyOf(object), result, () => this.#delete(object, signal)),
     )
-    if (stableHash(blocked) !== stableHash(this.#blocked)) {
+    // What was not looked at any more is not out of the way.
+    if (!signal.aborted && stableHash(blocked) !== stableHash(this.#blocked)) {
       this.#blocked = blocked
       this.#options.onBlocked?.()
     }
@@ -180,6 +181,7 @@ export class Deployer {
 
   async #delete(object: KubeObject, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted || !isOurs(object) || object.metadata.deletionTimestamp !== undefined) return false
+    await this.#throwIfOwned(object, signal)
     const { name, namespace, uid } = object.metadata
     const body = { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background', preconditions: { uid } }
     this.#applied.delete(keyOf(object))
@@ -192,6 +194,28 @@ export class Deployer {
     }
     this.#options.log.info('deleted an object that nothing wants any more', { object: keyOf(object) })
     return true
+  }
+
+  /**
+   * Nobody wants what belongs to a Gateway that the store does not know. Each kind has a watch of its own, and one may stall
+   * where the others go on: before a proxy that serves is taken away, the API is asked about its Gateway.
+   */
+  async #throwIfOwned(
+    { metadata: { namespace, ownerReferences = [] } }: KubeObject,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { client, store } = this.#options
+    for (const { kind, name, uid } of ownerReferences) {
+      if (kind !== 'Gateway' || store.get('gateways', namespace, name)?.metadata.uid === uid) continue
+      const owner = await client
+        .get(resourcePath(watchedKinds.gateways, namespace, name), signal)
+        .catch((cause: unknown) => {
+          if (isStatus(cause, 404)) return undefined
+          throw cause
+        })
+      if (owner?.metadata.uid === uid && owner.metadata.deletionTimestamp === undefined)
+        throw new Error(`its Gateway ${namespace}/${name} is there, but the watch of Gateways has not told of it yet`)
+    }
   }
 
   /** `blocked`: gets the API's words if it does not accept the object. */
@@ -207,7 +231,10 @@ export class Deployer {
     } catch (cause) {
       result.failed++
       const reason = messageOf(cause)
+      // Anything else says nothing about what was in the way before.
+      const before = this.#blocked.get(key)
       if (isRefusal(cause)) blocked?.set(key, { kind: 'refused', message: wordsOf(cause) })
+      else if (before !== undefined) blocked?.set(key, before)
       if (this.#complaints.get(key) === reason) return
       this.#complaints.set(key, reason)
       this.#options.log.warn('cannot write an object; it is tried again', { object: key, reason })
