@@ -2,7 +2,7 @@
 import { createLogger } from '@wishbone/runtime/log'
 import { closeFd, inodeOf, openNamespace } from '@wishbone/runtime/os'
 import type { ZdsPeer } from '@wishbone/runtime/zds'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { Agent, type AgentOptions } from './agent.ts'
 import { labels } from './enrolment/decide.ts'
 import type { Namespace, Pod } from './kinds.ts'
@@ -23,9 +23,9 @@ const shop = (resourceVersion: string, mode?: string): Namespace => ({
 })
 
 const agents: Agent[] = []
-const kernel = { captured: false, cleared: 0, refused: undefined as bigint | undefined }
+const kernel = { captured: false, cleared: 0, failures: 0, unreadable: 0, refused: undefined as bigint | undefined }
 afterEach(async () => {
-  Object.assign(kernel, { captured: false, cleared: 0, refused: undefined })
+  Object.assign(kernel, { captured: false, cleared: 0, failures: 0, unreadable: 0, refused: undefined })
   for (const agent of agents.splice(0))
     for (const worker of agent.workers()) {
       worker.want({ kind: 'out', ended: true }, [])
@@ -57,8 +57,14 @@ function world(options: Partial<AgentOptions> = {}) {
           kernel.cleared++
           if (kernel.refused === inodeOf(nsFd)) throw new Error('EBUSY')
         },
-        isCaptured: () => kernel.captured,
-        chainNames: () => [],
+        isCaptured: () => {
+          if (kernel.unreadable-- > 0) throw new Error('EMFILE')
+          return kernel.captured
+        },
+        chainNames: () => {
+          if (kernel.failures-- > 0) throw new Error('EMFILE')
+          return []
+        },
       },
       probes: { set: async () => undefined, delete: async () => undefined },
       times: () => ({ withdrawMs: 0, lookupsMs: 0, drainMs: 0 }),
@@ -202,4 +208,27 @@ test('at the end a pod whose rules cannot be taken away keeps no other in its ru
   kernel.captured = true
   expect(await agent.empty(0)).toEqual(['shop/a', 'shop/b'])
   expect(kernel.cleared).toBe(2)
+})
+
+test('a pod that cannot be looked at keeps no other out of the mesh, and is looked at again', async () => {
+  const { store, paths, states } = world({ againMs: 20 })
+  store.replaceNamespaces([shop('3')])
+  for (const name of ['a', 'b']) {
+    paths.set(name, oldSandbox)
+    store.upsert({ ...pod, metadata: { ...pod.metadata, name, uid: name } })
+  }
+  expect(states()).toEqual([])
+  kernel.failures = 1
+  store.upsertNamespace(shop('4', 'ambient'))
+  await vi.waitFor(() => expect(states()).toEqual(['in', 'in']))
+})
+
+test('a pod that a former run has taken in is led out, though it could not be looked at the first time', async () => {
+  const { store, paths, states } = world({ againMs: 20 })
+  paths.set('u', oldSandbox)
+  kernel.captured = true
+  kernel.unreadable = 1
+  store.upsert({ ...pod, metadata: { ...pod.metadata, labels: { [labels.mode]: 'none' } } })
+  await vi.waitFor(() => expect(kernel.cleared).toBe(1))
+  expect(states()).toEqual([])
 })

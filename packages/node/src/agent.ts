@@ -20,6 +20,8 @@ export interface AgentOptions {
   fetch(namespace: string, name: string): Promise<{ readonly pod: Pod; readonly namespace: Namespace } | undefined>
   /** Called with the names of the namespaces in the mesh when they change. */
   enrolledNamespaces(names: readonly string[]): void
+  /** When a pod that could not be looked at is looked at again; default 5 s. */
+  readonly againMs?: number
   /** Says something on a pod; never rejects. */
   say(
     pod: PodIdentity,
@@ -37,6 +39,7 @@ export interface Sandbox {
 }
 
 const cniTimeoutMs = 25_000
+const lookAgainMs = 5_000
 /** On a static pod's object: the kubelet knows the pod by another UID. */
 const mirror = 'kubernetes.io/config.mirror'
 
@@ -77,12 +80,25 @@ export class Agent {
     if (store === undefined || !store.synced) return
     if (uid !== undefined) {
       const pod = store.pods.get(uid)
-      if (pod !== undefined) this.#consider(pod)
+      if (pod !== undefined) this.#look(pod)
       return
     }
     this.#writeEnrolled()
-    for (const pod of store.pods.values()) this.#consider(pod)
+    for (const pod of store.pods.values()) this.#look(pod)
     this.#beginning = false
+  }
+
+  /** A pod that cannot be looked at (no descriptor is left, say) is that pod's trouble, and is looked at again. */
+  #look(pod: Pod): void {
+    try {
+      this.#consider(pod)
+    } catch (cause) {
+      const uid = pod.metadata.uid ?? ''
+      // Whether a former run has taken it in was perhaps not seen.
+      if (!this.#workers.has(uid)) this.#seen.delete(uid)
+      void this.#options.tools.failed(identityOf(pod), cause instanceof Error ? cause : new Error(String(cause)))
+      setTimeout(() => this.changed(uid), this.#options.againMs ?? lookAgainMs).unref()
+    }
   }
 
   removed(pod: Pod): void {
