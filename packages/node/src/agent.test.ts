@@ -4,7 +4,7 @@ import { closeFd, inodeOf, openNamespace } from '@wishbone/runtime/os'
 import type { ZdsPeer } from '@wishbone/runtime/zds'
 import { afterEach, expect, test, vi } from 'vitest'
 import { Agent, type AgentOptions } from './agent.ts'
-import { labels } from './enrolment/decide.ts'
+import { annotations, labels } from './enrolment/decide.ts'
 import type { Namespace, Pod } from './kinds.ts'
 import type { PodNamespaces } from './pods/namespaces.ts'
 import { PodStore } from './pods/store.ts'
@@ -23,9 +23,16 @@ const shop = (resourceVersion: string, mode?: string): Namespace => ({
 })
 
 const agents: Agent[] = []
-const kernel = { captured: false, cleared: 0, failures: 0, unreadable: 0, refused: undefined as bigint | undefined }
+const kernel = {
+  captured: false,
+  cleared: 0,
+  failures: 0,
+  added: 0,
+  unreadable: 0,
+  refused: undefined as bigint | undefined,
+}
 afterEach(async () => {
-  Object.assign(kernel, { captured: false, cleared: 0, failures: 0, unreadable: 0, refused: undefined })
+  Object.assign(kernel, { captured: false, cleared: 0, failures: 0, added: 0, unreadable: 0, refused: undefined })
   for (const agent of agents.splice(0))
     for (const worker of agent.workers()) {
       worker.want({ kind: 'out', ended: true }, [])
@@ -69,7 +76,9 @@ function world(options: Partial<AgentOptions> = {}) {
       probes: { set: async () => undefined, delete: async () => undefined },
       times: () => ({ withdrawMs: 0, lookupsMs: 0, drainMs: 0 }),
       ruleFacts: (own) => ({ ...own, ipv6: true, probeSource: { ipv4: '169.254.7.127', ipv6: 'fd16::1' } }),
-      add: async () => undefined,
+      add: async () => {
+        kernel.added++
+      },
       del: async () => undefined,
       advertise: async () => '7',
       isAcknowledged: async () => true,
@@ -231,4 +240,32 @@ test('a pod that a former run has taken in is led out, though it could not be lo
   store.upsert({ ...pod, metadata: { ...pod.metadata, labels: { [labels.mode]: 'none' } } })
   await vi.waitFor(() => expect(kernel.cleared).toBe(1))
   expect(states()).toEqual([])
+})
+
+test('a pod of a former run whose namespace is not to be found is kept where it is', async () => {
+  const { agent, store } = world()
+  store.upsert({ ...pod, metadata: { ...pod.metadata, annotations: { [annotations.redirection]: 'enabled' } } })
+  const told: string[] = []
+  const peer = {
+    closed: never,
+    keep: async (uid: string) => void told.push(`keep ${uid}`),
+    snapshotSent: async () => void told.push('snapshot'),
+  } as unknown as ZdsPeer
+  await agent.introduce(peer)
+  expect(told).toEqual(['keep u', 'snapshot'])
+})
+
+test('a pod that a ztunnel has refused when it came is given to it again', async () => {
+  const { agent } = world()
+  await agent.addSandbox(sandbox)
+  expect(kernel.added).toBe(1)
+  const peer = {
+    closed: never,
+    add: async () => {
+      throw new Error('cannot listen')
+    },
+    snapshotSent: async () => undefined,
+  } as unknown as ZdsPeer
+  await agent.introduce(peer)
+  await vi.waitFor(() => expect(kernel.added).toBe(2))
 })

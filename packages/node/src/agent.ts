@@ -183,6 +183,13 @@ export class Agent {
   /** Tells a ztunnel that has connected all pods that are in the mesh. */
   async introduce(peer: ZdsPeer): Promise<void> {
     await this.tell(peer)
+    // Taken in by a former run, too, but not to be found now: no worker looks after them until there is more to see.
+    for (const pod of this.#store?.pods.values() ?? []) {
+      const { uid = '', annotations: own } = pod.metadata
+      if (peer.closed.aborted) return
+      if (this.#workers.has(uid) || own?.[annotations.redirection] === undefined) continue
+      if (this.#decide(pod).kind === 'in') await peer.keep(uid).catch(() => undefined)
+    }
     if (peer.closed.aborted) return
     await peer.snapshotSent()
     // Those that waited for a ztunnel, or that this one has refused.
@@ -201,6 +208,8 @@ export class Agent {
         if (peer.closed.aborted) return
         if (nsFd === undefined) continue
         await this.#options.tools.failed(pod, cause instanceof Error ? cause : new Error(String(cause)))
+        // Captured as it is, it must not stay without a proxy.
+        worker.renew()
       }
     }
   }
