@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers'
 import { afterEach, expect, test } from 'vitest'
 import { KubeClient } from './client.ts'
 import { fixedConnection, socketConnection } from './connection.ts'
+import { listWatch } from './listwatch.ts'
 
 const open: Disposable[] = []
 afterEach(() => {
@@ -103,4 +104,25 @@ test('a watch leaves nothing behind on a connection that is used again', async (
   for await (const _ of api.watch('/api/v1/pods', options, new AbortController().signal));
   await new Promise((resolve) => setTimeout(resolve, 20))
   expect(socket!.listenerCount('timeout')).toBe(before)
+})
+
+test('a server that ends every watch at once is asked less and less often', async () => {
+  let watches = 0
+  const url = await serve((request, response) => {
+    if (request.url?.includes('watch=true')) watches++
+    response.end(request.url?.includes('watch=true') ? '' : '{"metadata":{"resourceVersion":"1"}}')
+  })
+  const kind = { apiVersion: 'v1', kind: 'Pod', plural: 'pods', namespaced: true }
+  const nothing = () => undefined
+  const signal = AbortSignal.timeout(1_000)
+  await listWatch(
+    client(fixedConnection(url)),
+    kind,
+    { replace: nothing, upsert: nothing, remove: nothing },
+    {
+      log: { warn: nothing },
+      signal,
+    },
+  )
+  expect(watches).toBeLessThan(9)
 })

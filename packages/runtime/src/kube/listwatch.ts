@@ -43,6 +43,8 @@ export interface ListWatchOptions {
 
 /** So many refusals of one watch in a row make it list again. */
 const refusalsUntilList = 4
+/** A watch that ends earlier, with nothing to tell, was none. */
+const briefMs = 1_000
 /** A server that sends bookmarks sends one a minute. */
 const silentMs = 150_000
 
@@ -80,7 +82,10 @@ export async function listWatch(
         handler.heard?.()
         handler.state?.({ kind: 'watching' })
       }
+      const startedMs = performance.now()
+      let events = 0
       for await (const event of watch(client, kind, version, onOpen, signal)) {
+        events++
         failures = refusals = 0
         waits.reset()
         const object = event.object as KubeObject
@@ -89,8 +94,9 @@ export async function listWatch(
         else if (event.type === 'DELETED') handler.remove(complete(object, kind))
         version = object.metadata?.resourceVersion ?? version
       }
-      // A server that ends every watch at once must not be asked in a loop.
-      await delay(20 + Math.random() * 80, signal)
+      // A server that ends every watch at once must not be asked in a loop, least of all for every kind.
+      const inVain = events === 0 && performance.now() - startedMs < briefMs
+      await delay(inVain ? waits.next() : 20 + Math.random() * 80, signal)
     } catch (cause) {
       if (signal.aborted) return
       if (isStatus(cause, 410)) {
