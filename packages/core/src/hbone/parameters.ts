@@ -22,6 +22,11 @@ export const http2Parameters = {
   pingTimeoutMs: 20_000,
   idleReleaseMs: 300_000,
   connectTimeoutMs: 10_000,
+  /**
+   * For the answer to a CONNECT: longer than a destination may take, which waits for its own workload, a policy and its application
+   * first. Istio's ztunnel waits without a limit, and its client with it.
+   */
+  answerTimeoutMs: 30_000,
 } as const
 
 /** Ports of the proxy itself: a CONNECT to them would call the proxy through itself. */

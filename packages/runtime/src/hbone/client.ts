@@ -2,6 +2,7 @@
 import type tls from 'node:tls'
 import { MeshError } from '@wishbone/core/errors'
 import { errorCodes, type HeaderField } from '@wishbone/core/h2'
+import { http2Parameters } from '@wishbone/core/hbone'
 import { malformed, messageOf } from './headers.ts'
 import type { SessionRole } from './role.ts'
 import { Session } from './session.ts'
@@ -38,6 +39,8 @@ export interface ClientSessionOptions {
   readonly log?: SessionLog
   /** Streams that the peer takes at once, as far as is known before its SETTINGS. Default any number. */
   readonly peerMaxStreams?: number
+  /** How long a request waits for its answer; default 30 s. */
+  readonly answerTimeoutMs?: number
   /** The session has a place again, or takes no new streams any more. */
   onChange?(): void
 }
@@ -53,7 +56,7 @@ export interface HboneClientSession {
   readonly peerMaxStreams: number
   /**
    * Sends CONNECT and waits for 200. Rejects with HboneStatusError for other statuses, MeshError `overloaded` when there is no room,
-   * `backend-reset` or `draining` when the stream or session ends before the answer, or the signal's reason.
+   * `connect-timeout` when there is no answer for too long, `backend-reset` or `draining` when the stream or session ends before the answer, or the signal's reason.
    */
   open(authority: string, headers: Headers, signal?: AbortSignal): Promise<Tunnel>
   /** No new streams; closes when the open ones have finished. */
@@ -73,6 +76,13 @@ interface Waiting {
 }
 
 const lastStreamId = 0x7fff_ffff
+
+function noAnswer(authority: string, timeoutMs: number): MeshError {
+  return new MeshError('connect-timeout', `CONNECT ${authority} was not answered within ${timeoutMs} ms`, {
+    at: 'upstream',
+    hint: 'the connection to the peer stands, but its proxy does not go on',
+  })
+}
 
 class ClientSession implements SessionRole, HboneClientSession {
   readonly kind = 'client'
@@ -125,7 +135,10 @@ class ClientSession implements SessionRole, HboneClientSession {
       const stream = session.addStream(streamId, authority)
       const onAbort = () => stream.resetWith(errorCodes.cancel, MeshError.from(signal?.reason, 'client-closed'))
       signal?.addEventListener('abort', onAbort)
+      const timeoutMs = this.#options.answerTimeoutMs ?? http2Parameters.answerTimeoutMs
+      const timer = setTimeout(() => stream.resetWith(errorCodes.cancel, noAnswer(authority, timeoutMs)), timeoutMs)
       const settled = () => {
+        clearTimeout(timer)
         signal?.removeEventListener('abort', onAbort)
         this.#waiting.delete(streamId)
         stream.onClosedEarly = undefined

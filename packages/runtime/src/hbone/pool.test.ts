@@ -160,6 +160,26 @@ describe('peers that take few streams', () => {
   })
 })
 
+test('a peer that lives but does not answer fails the request in the end, and what was answered goes on', async () => {
+  const requests: ConnectRequest[] = []
+  const onConnect = (request: ConnectRequest) => void requests.push(request)
+  const { connect, dials } = setup({ answerTimeoutMs: 400 }, { onConnect })
+  const answered = connect()
+  const never = connect()
+  await expect.poll(() => requests.length).toBe(2)
+  let received = ''
+  toDuplex(requests[0]!.accept()).on('data', (chunk: Buffer) => {
+    received += chunk
+  })
+  const tunnel = await answered
+  await expect(never).rejects.toMatchObject({ code: 'connect-timeout' })
+  await expect.poll(() => requests[1]!.signal.aborted).toBe(true)
+  await sleep(500)
+  tunnel.write(Buffer.from('still open'))
+  await expect.poll(() => received).toBe('still open')
+  expect(dials()).toBe(1)
+})
+
 test('an idle connection is released', async () => {
   const { connect, pool, sessions } = setup({ idleReleaseMs: 30 })
   const tunnel = await connect()

@@ -34,7 +34,8 @@ export class HbonePool {
   /**
    * Opens a tunnel on a shared session, dialling one if there is none with room; requests that arrive meanwhile wait for that dial.
    * A request that was refused, or whose shared session broke before the answer, is tried once more.
-   * Rejects with whatever `dial` throws, HboneStatusError, MeshError `draining` after `drain`, or the signal's reason.
+   * Rejects with whatever `dial` throws, HboneStatusError, MeshError `connect-timeout` when the peer does not answer, `draining` after
+   * `drain`, or the signal's reason.
    */
   async connect(key: PoolKey, authority: string, headers: Headers, dial: Dial, signal?: AbortSignal): Promise<Tunnel> {
     const name = nameOf(key)
@@ -116,6 +117,7 @@ export class HbonePool {
     const session = connectHbone(socket, {
       ...(this.#options.settings && { settings: this.#options.settings }),
       ...(this.#options.log && { log: this.#options.log }),
+      ...(this.#options.answerTimeoutMs && { answerTimeoutMs: this.#options.answerTimeoutMs }),
       peerMaxStreams: group.peerMaxStreams,
       onChange: () => this.#changed(group, pooled),
     })

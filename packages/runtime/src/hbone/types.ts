@@ -120,6 +120,8 @@ export type Dial = (signal: AbortSignal) => Promise<tls.TLSSocket>
 export interface PoolOptions {
   readonly settings?: Partial<SessionSettings>
   readonly idleReleaseMs?: number
+  /** How long a request waits for its answer; default 30 s. */
+  readonly answerTimeoutMs?: number
   readonly log?: SessionLog
 }
 
