@@ -144,11 +144,13 @@ export class Pods {
     const takeOver = new TakeOver(pod, {
       able: (proxy) =>
         this.#configured() && proxy.knownWorkload() !== undefined && certificates.current(proxy.identity) !== undefined,
-      replace: (failed, nsFd, cause) => {
+      failed: (cause) => {
         const error = MeshError.from(cause).describe()
         if (error !== told)
           log.error('cannot listen in a pod, trying again', { pod: `${namespace}/${name}`, uid, error })
         told = error
+      },
+      replace: (failed, nsFd) => {
         if (this.#draining || this.#proxies.get(uid) !== failed) return void closeFd(nsFd)
         const fresh = new PodProxy(this.#context, failed.info, nsFd)
         this.#proxies.set(uid, fresh)

@@ -12,9 +12,20 @@ const againMs = 5_000
 export interface TakeOverOptions {
   /** Whether everything is there that connections of the pod need. */
   able(proxy: PodProxy): boolean
+  /** It did not work, and is going to be tried again. */
+  failed(cause: unknown): void
   /** A proxy that could not listen is replaced by a fresh one; undefined when the pod has gone. */
-  replace(failed: PodProxy, nsFd: number, cause: unknown): PodProxy | undefined
+  replace(failed: PodProxy, nsFd: number): PodProxy | undefined
   done(proxy: PodProxy): void
+}
+
+/** Who cannot tell (there may be no descriptor left to ask with) waits on. */
+function servedStill({ nsFd }: PodProxy): boolean {
+  try {
+    return isServed(nsFd)
+  } catch {
+    return true
+  }
 }
 
 export class TakeOver {
@@ -46,13 +57,14 @@ export class TakeOver {
   }
 
   async #run(first: PodProxy): Promise<void> {
-    const { able, replace, done } = this.#options
+    const { able, failed, replace, done } = this.#options
     const { signal } = this.#hurry
     for (const deadline = Date.now() + limitMs; Date.now() < deadline; await delay(pollMs, signal))
-      if (signal.aborted || first.state !== 'starting' || able(first) || !isServed(first.nsFd)) break
+      if (signal.aborted || first.state !== 'starting' || able(first) || !servedStill(first)) break
     for (let proxy: PodProxy | undefined = first; proxy?.state === 'starting'; ) {
-      const spare = dupFd(proxy.nsFd)
+      let spare: number | undefined
       try {
+        spare = dupFd(proxy.nsFd)
         await proxy.start()
         closeFd(spare)
         done(proxy)
@@ -60,7 +72,9 @@ export class TakeOver {
       } catch (cause) {
         this.#first.reject(cause)
         this.#waiting = false
-        proxy = replace(proxy, spare, cause)
+        failed(cause)
+        // Without a descriptor to spare (there may be one again later) it was not even started.
+        if (spare !== undefined) proxy = replace(proxy, spare)
         await delay(againMs)
       }
     }
