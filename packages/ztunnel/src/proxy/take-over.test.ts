@@ -5,7 +5,7 @@ import { TakeOver } from './take-over.ts'
 
 test('where it cannot be told for the moment whether somebody serves the pod, it is asked again', async () => {
   vi.useFakeTimers()
-  const fd = fs.openSync('/dev/null')
+  const fd = fs.openSync('/dev/null', 'r')
   let asked = 0
   const proxy = {
     state: 'starting',
@@ -27,7 +27,7 @@ test('where it cannot be told for the moment whether somebody serves the pod, it
 
 test('a pod whose descriptor cannot be duplicated for the moment is tried again', async () => {
   vi.useFakeTimers()
-  const fd = fs.openSync('/dev/null')
+  const fd = fs.openSync('/dev/null', 'r')
   let attempts = 0
   let listening = false
   const proxy = {
