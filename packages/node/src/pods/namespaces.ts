@@ -1,6 +1,6 @@
 // Finds the network namespace of a pod: from the CNI plugin, from a folder of links by UID, from the pod's processes, or from
 // the namespaces that the container runtime has named. Never hands out the host's own.
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { ipKey, parseIp } from '@wishbone/core/ip'
@@ -12,6 +12,8 @@ export interface NamespaceSources {
   readonly folder: string | undefined
   /** Where processes are seen; the host's /proc in a cluster. */
   readonly procFolder: string
+  /** Where container runtimes keep the namespaces that they made; default /run/netns. */
+  readonly namedFolder?: string
   /** What the Kubernetes API tells about a pod. */
   facts(uid: string): PodFacts | undefined
 }
@@ -21,9 +23,6 @@ export interface PodFacts {
   /** Ids of its containers, without the runtime's name. */
   readonly containerIds: readonly string[]
 }
-
-/** Where container runtimes keep the namespaces that they made. */
-const named = '/run/netns'
 
 export class PodNamespaces {
   readonly #sources: NamespaceSources
@@ -67,19 +66,36 @@ export class PodNamespaces {
     // A process of the pod may have made a namespace of its own (Docker inside): only one with the pod's address will do.
     return (
       this.#first(this.#processPaths(uid, containerIds), ips) ??
-      (ips.length > 0 ? this.#first(this.#namedPaths(), ips) : undefined)
+      (ips.length > 0 ? this.#first(this.#namedPaths(), ips, (inode) => !this.#isOthers(inode, uid)) : undefined)
     )
   }
 
-  #first(paths: Iterable<string>, ips: readonly string[] = []): number | undefined {
+  #first(
+    paths: Iterable<string>,
+    ips: readonly string[] = [],
+    isFree: (inode: bigint) => boolean = () => true,
+  ): number | undefined {
     for (const path of paths) {
       const fd = tryOpen(path)
       if (fd === undefined) continue
+      const inode = inodeOf(fd)
       // The host's own namespace must never be captured, whatever a link says.
-      if (!this.#hostInodes.has(inodeOf(fd)) && isNamespaceOf(fd, ips)) return fd
+      if (!this.#hostInodes.has(inode) && isNamespaceOf(fd, ips) && isFree(inode)) return fd
       closeFd(fd)
     }
     return undefined
+  }
+
+  /**
+   * Whether another pod is known to be in a namespace that has the address of this one: after a start of the node the API
+   * still tells the addresses from before, and others have them by now.
+   */
+  #isOthers(inode: bigint, uid: string): boolean {
+    for (const [other, path] of this.#fromCni)
+      if (other !== uid && [...this.#hostPaths(path)].some((one) => inodeAt(one) === inode)) return true
+    return this.#processes
+      .ofOthers(uid)
+      .some((pid) => inodeAt(join(this.#sources.procFolder, String(pid), 'ns/net')) === inode)
   }
 
   *#processPaths(uid: string, containerIds: readonly string[]): Iterable<string> {
@@ -94,7 +110,7 @@ export class PodNamespaces {
 
   /** For a pod of which no container runs: its sandbox has the address all the same. */
   *#namedPaths(): Iterable<string> {
-    for (const folder of this.#hostPaths(named))
+    for (const folder of this.#hostPaths(this.#sources.namedFolder ?? '/run/netns'))
       try {
         for (const name of readdirSync(folder)) yield join(folder, name)
         return
@@ -128,6 +144,14 @@ function isNamespaceOf(fd: number, ips: readonly string[]): boolean {
 function keyOf(ip: string): string {
   const bytes = parseIp(ip)
   return bytes === undefined ? ip : ipKey(bytes)
+}
+
+function inodeAt(path: string): bigint | undefined {
+  try {
+    return statSync(path, { bigint: true }).ino
+  } catch {
+    return undefined
+  }
 }
 
 function tryOpen(path: string): number | undefined {

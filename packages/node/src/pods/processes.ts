@@ -33,16 +33,25 @@ export class Processes {
 
   /** The processes of the owner (a pod's UID, a container's id), those of the lowest numbers first. */
   of(owner: string): readonly number[] {
+    return this.#current().get(owner) ?? []
+  }
+
+  /** Those of all other pods. Whose a container is that nobody has named cannot be said: it may be this pod's sandbox. */
+  ofOthers(uid: string): readonly number[] {
+    return [...this.#current()].flatMap(([owner, pids]) => (owner.includes('-') && owner !== uid ? pids : []))
+  }
+
+  #current(): ReadonlyMap<string, readonly number[]> {
     if (this.#now() - this.#lookedAt > staleAfterMs) {
       this.#index = this.#look()
       this.#lookedAt = this.#now()
     }
-    return this.#index.get(owner) ?? []
+    return this.#index
   }
 
   #look(): ReadonlyMap<string, readonly number[]> {
     const index = new Map<string, number[]>()
-    for (const pid of this.#pids())
+    for (const pid of this.#allPids())
       for (const owner of ownersOf(this.#cgroup(pid))) {
         const pids = index.get(owner)
         if (pids === undefined) index.set(owner, [pid])
@@ -51,7 +60,7 @@ export class Processes {
     return index
   }
 
-  #pids(): readonly number[] {
+  #allPids(): readonly number[] {
     try {
       return readdirSync(this.#procFolder)
         .filter((name) => /^\d+$/.test(name))
