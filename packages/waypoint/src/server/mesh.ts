@@ -9,7 +9,7 @@ import type { MeshState } from '@wishbone/core/mesh'
 import type { WorkloadCertificate } from '@wishbone/runtime/certificates'
 import { acceptHbone, type ConnectRequest, type HboneServerSession, toDuplex } from '@wishbone/runtime/hbone'
 import { type Logger, Repeats } from '@wishbone/runtime/log'
-import { acceptTls } from '@wishbone/runtime/tls'
+import { acceptTls, Handshakes } from '@wishbone/runtime/tls'
 import type { ListenerTable, RouteTable } from '../compile/index.ts'
 import type { Acceptor } from './accept.ts'
 import type { Connection } from './connection.ts'
@@ -39,6 +39,7 @@ export class MeshServer {
   readonly #server: net.Server
   readonly #sessions = new Set<HboneServerSession>()
   readonly #streams = new Set<Duplex>()
+  readonly #handshakes = new Handshakes()
   readonly #repeats = new Repeats()
   #draining = false
   #arrivals = 0
@@ -83,6 +84,7 @@ export class MeshServer {
 
   close(reason: MeshError): void {
     this.#server.close()
+    this.#handshakes.close(reason)
     for (const session of this.#sessions) session.close(reason)
   }
 
@@ -92,7 +94,11 @@ export class MeshServer {
     const client = `${remoteAddress}:${socket.remotePort}`
     socket.on('error', () => {})
     try {
-      const secure = await acceptTls(socket, { certificate: await certificate(), trustDomain })
+      const secure = await this.#handshakes.run(async (signal) => {
+        const own = await certificate()
+        signal.throwIfAborted()
+        return acceptTls(socket, { certificate: own, trustDomain, signal })
+      })
       const session = acceptHbone(secure, {
         settings: { maxStreams: 100 },
         onConnect: (request) => this.#onConnect(request),

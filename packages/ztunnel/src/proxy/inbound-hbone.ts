@@ -26,11 +26,10 @@ export async function serveHbone(pod: PodScope, socket: net.Socket): Promise<voi
   const from = remoteText(socket)
   const to = formatSocketAddress(canonicalText(socket.localAddress), socket.localPort ?? 0)
   try {
-    const certificate = await context.certificates.get(pod.identity)
-    const secure = await acceptTls(socket, {
-      certificate,
-      trustDomain: context.settings.trustDomain,
-      signal: pod.signal,
+    const secure = await pod.handshakes.run(async (signal) => {
+      const certificate = await context.certificates.get(pod.identity)
+      signal.throwIfAborted()
+      return acceptTls(socket, { certificate, trustDomain: context.settings.trustDomain, signal })
     })
     const session = acceptHbone(secure, {
       settings: { maxStreams: http2Parameters.serverMaxStreams },

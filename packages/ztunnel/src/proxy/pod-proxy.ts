@@ -7,6 +7,7 @@ import type { Workload } from '@wishbone/core/mesh'
 import { clientNameTable, ports } from '@wishbone/core/names'
 import { HbonePool, type HboneServerSession } from '@wishbone/runtime/hbone'
 import { closeFd, hasTable, inodeOf } from '@wishbone/runtime/os'
+import { Handshakes } from '@wishbone/runtime/tls'
 import { authorizeInbound } from '../decide/index.ts'
 import { type DnsListeners, listenDns } from '../dns/listen.ts'
 import type { Connection } from '../report/connection.ts'
@@ -33,6 +34,7 @@ export class PodProxy implements PodScope {
   readonly inode: bigint
   readonly identity: string
   readonly pool: HbonePool
+  readonly handshakes = new Handshakes()
   readonly #listeners: PodListener[] = []
   readonly #connections = new Map<Connection, Judged | undefined>()
   readonly #sessions = new Set<HboneServerSession>()
@@ -187,6 +189,7 @@ export class PodProxy implements PodScope {
     await this.#stopListening()
     for (const connection of this.#connections.keys()) connection.close(reason)
     for (const session of this.#sessions) session.close(reason)
+    this.handshakes.close(reason)
     this.pool.close(reason)
     this.#abort.abort(reason)
     closeFd(this.#nsFd)

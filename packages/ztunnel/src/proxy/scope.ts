@@ -1,6 +1,7 @@
 // One pod as its proxy's handlers see it.
 import type { Workload } from '@wishbone/core/mesh'
 import type { HbonePool, HboneServerSession } from '@wishbone/runtime/hbone'
+import type { Handshakes } from '@wishbone/runtime/tls'
 import type { InboundFacts } from '../decide/index.ts'
 import type { Connection } from '../report/connection.ts'
 import type { ProxyContext } from './context.ts'
@@ -15,6 +16,8 @@ export interface PodScope {
   readonly context: ProxyContext
   readonly nsFd: number
   readonly pool: HbonePool
+  /** Accepted on 15008, and not yet a session. */
+  readonly handshakes: Handshakes
   /** SPIFFE URI of the pod. */
   readonly identity: string
   readonly draining: boolean
