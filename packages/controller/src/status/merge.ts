@@ -30,6 +30,12 @@ export interface MergedStatus {
 /** Kinds whose conditions, and listeners, are maps in the schema: the Gateway API's parents, and Service. */
 const listMaps = new Set(['Gateway', 'GatewayClass', 'ListenerSet', 'Service'])
 
+/**
+ * How many entries the schemas allow, whosever they are. New ones of ours are the last: what has no room for them is not
+ * told, as GEP-713 has it, rather than that the API refuses all of ours.
+ */
+const room = { parents: 32, ancestors: 16 } as const
+
 /** `now` is RFC 3339 in whole seconds. */
 export function mergeStatus(object: KubeObject, wanted: StatusOf, now: string): MergedStatus {
   const live = (object['status'] ?? {}) as LiveStatus
@@ -77,11 +83,13 @@ function mergeAtomic(live: LiveStatus, wanted: StatusOf, now: string): MergedSta
   }
   if (wanted.parents !== undefined) {
     const refOf = (one: ParentStatus) => one.parentRef
-    status['parents'] = mergeEntries(live.parents ?? [], wanted.parents, refOf, wanted.parentControllers, now)
+    const merged = mergeEntries(live.parents ?? [], wanted.parents, refOf, wanted.parentControllers, now)
+    status['parents'] = merged.slice(0, room.parents)
   }
   if (wanted.ancestors !== undefined) {
     const refOf = (one: AncestorStatus) => one.ancestorRef
-    status['ancestors'] = mergeEntries(live.ancestors ?? [], wanted.ancestors, refOf, wanted.parentControllers, now)
+    const merged = mergeEntries(live.ancestors ?? [], wanted.ancestors, refOf, wanted.parentControllers, now)
+    status['ancestors'] = merged.slice(0, room.ancestors)
   }
   for (const member of ['listeners', 'addresses', 'supportedFeatures'] as const)
     if (wanted[member] !== undefined) status[member] = wanted[member]
