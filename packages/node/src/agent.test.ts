@@ -269,3 +269,19 @@ test('a pod that a ztunnel has refused when it came is given to it again', async
   await agent.introduce(peer)
   await vi.waitFor(() => expect(kernel.added).toBe(2))
 })
+
+test('a sandbox of which only the API tells is captured too, by its address', async () => {
+  const { agent, store, paths } = world()
+  await agent.addSandbox(sandbox)
+  const started = (podIP: string): Pod => ({ ...pod, status: { phase: 'Running', podIP } })
+  store.upsert(started('10.0.0.1'))
+  const [worker] = agent.workers()
+  await worker!.settled(1000)
+  const before = inodeOf(worker!.nsFd!)
+  expect(kernel.added).toBe(1)
+  // The plugin's entry was missing for a moment, as when the node's network is upgraded.
+  paths.set('u', newSandbox)
+  store.upsert(started('10.0.0.9'))
+  await vi.waitFor(() => expect(kernel.added).toBe(2))
+  expect(inodeOf(worker!.nsFd!)).not.toBe(before)
+})

@@ -46,8 +46,8 @@ const mirror = 'kubernetes.io/config.mirror'
 export class Agent {
   readonly #options: AgentOptions
   readonly #workers = new Map<string, PodWorker>()
-  /** Addresses from the CNI plugin, which are newer than the API's. */
-  readonly #sandboxIps = new Map<string, readonly string[]>()
+  /** Addresses from the CNI plugin, which are newer than those that the API told then. */
+  readonly #sandboxIps = new Map<string, { readonly ips: readonly string[]; readonly told: readonly string[] }>()
   readonly #seen = new Set<string>()
   /** Pods that went while the API was being asked about one; forgotten when nobody asks any more. */
   readonly #gone = new Set<string>()
@@ -154,7 +154,7 @@ export class Agent {
     // Its deletion was told already, and nothing would take it out again.
     if (gone) throw new Error(`pod ${podNamespace}/${podName} is gone`)
     this.#options.namespaces.register(uid, netns)
-    this.#sandboxIps.set(uid, ips)
+    this.#sandboxIps.set(uid, { ips, told: ipsOf(pod) })
     // A label that is newer than what the watch has brought.
     this.#store?.upsertNamespace(namespace)
     const former = this.#workers.get(uid)
@@ -317,7 +317,11 @@ export class Agent {
   }
 
   #ipsOf(pod: Pod): readonly string[] {
-    return this.#sandboxIps.get(pod.metadata.uid ?? '') ?? ipsOf(pod)
+    const told = ipsOf(pod)
+    const sandbox = this.#sandboxIps.get(pod.metadata.uid ?? '')
+    // The same ones in another order are no news, nor is what the API told before.
+    const isOld = [[], sandbox?.told ?? [], sandbox?.ips ?? []].some((ips) => sameIps(ips, told))
+    return sandbox !== undefined && isOld ? sandbox.ips : told
   }
 
   #writeEnrolled(): void {
@@ -335,6 +339,10 @@ export class Agent {
       this.#options.log.warn('the list of enrolled namespaces cannot be written', { error: String(cause) })
     }
   }
+}
+
+function sameIps(a: readonly string[], b: readonly string[]): boolean {
+  return [...a].sort().join() === [...b].sort().join()
 }
 
 function identityOf({ metadata, spec }: Pod): PodIdentity {
