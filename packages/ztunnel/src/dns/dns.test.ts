@@ -149,6 +149,28 @@ describe('answers', () => {
     expect(decode((await big.answer(query, client, 'tcp', never))!).answers).toHaveLength(60)
   })
 
+  test.each([2_000, 70_000])(
+    'a headless service with %i endpoints is answered with as many as a message has room for',
+    async (count) => {
+      const many = Array.from({ length: count }, (_, i) =>
+        workloadOf(`db-${i}`, `10.1.${(i >> 8) & 255}.${i & 255}`, { services: memberOf(headless, 80, 80) }),
+      )
+      const big = new DnsResolver({
+        state: stateOf({ workloads: [client, ...many], services: [serviceOf('db', '')] }),
+        clusterDomain: 'cluster.local',
+        network: '',
+        random: () => 0,
+        metrics: createMetrics({ process: false }),
+      })
+      const query = encode({ type: 'query', id: 9, questions: [{ type: 'A', name: headless }] })
+      const never = async (): Promise<Buffer> => upstream
+      expect(decode((await big.answer(query, client, 'udp', never))!)).toMatchObject({ flag_tc: true, answers: [] })
+      const answer = (await big.answer(query, client, 'tcp', never))!
+      expect(frameOf(answer).length).toBeGreaterThan(60_000)
+      expect(decode(answer).answers!.length).toBeGreaterThan(1_000)
+    },
+  )
+
   test('whatever comes, the resolver does not throw', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (raw) => {

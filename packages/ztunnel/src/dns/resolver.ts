@@ -17,6 +17,11 @@ export interface DnsResolverOptions {
   readonly metrics: Metrics
 }
 
+/** No message is longer (RFC 1035 §4.2.2: the length before it has two bytes), whatever it is sent over. */
+const maxMessage = 65_535
+/** More than a message has room for. */
+const maxRecords = 4_096
+
 export class DnsResolver {
   readonly #options: DnsResolverOptions
   readonly #requests
@@ -73,7 +78,13 @@ export class DnsResolver {
     if (found === undefined) return undefined
     const answers = answersFor(question, found, state.endpointsOf(found.service), network, random)
     if (answers === undefined) return undefined
-    return respond(query, { flags: AUTHORITATIVE_ANSWER | RECURSION_AVAILABLE, rcode: 0, answers })
+    const reply = (some: typeof answers): Buffer =>
+      respond(query, { flags: AUTHORITATIVE_ANSWER | RECURSION_AVAILABLE, rcode: 0, answers: some })
+    const whole = reply(answers.slice(0, maxRecords))
+    if (whole.length <= maxMessage) return whole
+    // Those of a big headless service that fit: each answer has others, and a client needs but one.
+    const share = (maxMessage - 1024) / whole.length
+    return reply(answers.slice(0, Math.floor(Math.min(answers.length, maxRecords) * share)))
   }
 }
 
