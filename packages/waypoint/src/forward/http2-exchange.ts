@@ -166,7 +166,8 @@ export class Http2Exchange implements Exchange {
 
 /** Without any the stream is ended all the same. */
 function sendTrailers(stream: ClientHttp2Stream, list: HeaderList): void {
-  const trailers: Record<string, string[]> = {}
+  // Without a prototype: "constructor" and "__proto__" are names that a client may send.
+  const trailers: Record<string, string[]> = Object.create(null)
   for (let i = 0; i < list.length; i += 2) (trailers[list[i]!.toLowerCase()] ??= []).push(list[i + 1]!)
   try {
     stream.sendTrailers(trailers)

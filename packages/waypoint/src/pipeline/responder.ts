@@ -124,14 +124,13 @@ export class Http1Responder implements Responder {
 }
 
 export class Http2Responder implements Responder {
-  readonly #response: Http2ServerResponse
   readonly #stream: ServerHttp2Stream
   readonly #mayContinue: boolean
   #continued = false
   #ended = false
+  #trailers: HeaderList = []
 
   constructor(request: Http2ServerRequest, response: Http2ServerResponse) {
-    this.#response = response
     response.on('error', () => {})
     this.#stream = response.stream
     this.#mayContinue = request.headers.expect?.toLowerCase() === '100-continue'
@@ -179,6 +178,8 @@ export class Http2Responder implements Responder {
       setTimeout(() => this.#ended && closeStream(this.#stream, constants.NGHTTP2_NO_ERROR), abandonMs).unref()
     const fields = [':status', String(status)]
     for (let i = 0; i < headers.length; i += 2) fields.push(headers[i]!.toLowerCase(), headers[i + 1]!)
+    // In place of that of node's response, which throws where nobody catches at trailers that node does not send.
+    this.#stream.removeAllListeners('wantTrailers').on('wantTrailers', () => this.#sendTrailers())
     this.#stream.respond(fields, ends ? { endStream: true } : { waitForTrailers: true })
     this.#ended = ends
   }
@@ -190,8 +191,16 @@ export class Http2Responder implements Responder {
   end(trailers: HeaderList | null): void {
     if (this.#ended || this.closed) return
     this.#ended = true
-    if (trailers !== null) this.#response.addTrailers(fieldsOf(trailers))
+    this.#trailers = trailers ?? []
     this.#stream.end()
+  }
+
+  #sendTrailers(): void {
+    try {
+      this.#stream.sendTrailers(fieldsOf(this.#trailers))
+    } catch {
+      closeStream(this.#stream, constants.NGHTTP2_INTERNAL_ERROR)
+    }
   }
 
   reset(): void {
@@ -216,7 +225,8 @@ export function closeStream(stream: ServerHttp2Stream, code: number): void {
 }
 
 function fieldsOf(headers: HeaderList): Record<string, string | string[]> {
-  const fields: Record<string, string | string[]> = {}
+  // Without a prototype: "constructor" and "__proto__" are names that a backend may send.
+  const fields: Record<string, string | string[]> = Object.create(null)
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!.toLowerCase()
     const known = fields[name]

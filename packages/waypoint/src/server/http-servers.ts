@@ -133,7 +133,8 @@ export function createHttp2Server({
       opened.on('close', onStreamClosed)
       streams.set(opened.id!, opened)
       // A GOAWAY without a limit, and only while a request is open: without one the session would read no more.
-      if (!leaving || told.has(session)) return
+      // What followed in the same piece may have ended the session already.
+      if (!leaving || told.has(session) || session.destroyed) return
       told.add(session)
       session.goaway(http2.constants.NGHTTP2_NO_ERROR, 0x7fff_ffff)
     })
