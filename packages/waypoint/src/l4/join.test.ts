@@ -42,3 +42,16 @@ test('a side that has ended and then goes ends the other, once that has what was
   expect(await Promise.race([join.done, late()])).toMatchObject({ received: 3, failed: 'b' })
   expect(a.destroyed).toBe(true)
 })
+
+test('a side that had ended before they were joined ends its direction', async () => {
+  const [client, a] = duplexPair()
+  const [b, server] = duplexPair()
+  client.end()
+  await once(a.resume(), 'end')
+  const join = joinStreams(a, b)
+  const answered = client.toArray()
+  expect(await Promise.race([once(server.resume(), 'end'), late()])).toEqual([])
+  server.end('bye')
+  expect(String(await answered)).toBe('bye')
+  expect(await join.done).toMatchObject({ sent: 0, received: 3, error: undefined })
+})

@@ -47,7 +47,8 @@ export function joinStreams(a: Duplex, b: Duplex): Join {
       if (!to.write(chunk)) from.pause()
     })
     to.on('drain', () => from.resume())
-    from.once('end', () => to.end(over))
+    if (from.readableEnded) to.end(over)
+    else from.once('end', () => to.end(over))
     from.once('error', (error) => finish(error, side))
     from.once('close', () => {
       if (!from.readableEnded) finish(new Error(cutOff), side)

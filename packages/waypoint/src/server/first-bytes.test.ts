@@ -70,3 +70,11 @@ test.each<[string, (stream: PassThrough) => void]>([
   expect(await first).toEqual({ kind: 'ended', bytes: Buffer.from('on') })
   expect(stream.listenerCount('readable') + stream.listenerCount('end')).toBe(0)
 })
+
+test('what an earlier look took with the end of the stream leaves nothing to wait for', async () => {
+  const stream = new PassThrough()
+  stream.end('one.')
+  expect(await readFirstBytes(stream, 60_000, take)).toEqual({ kind: 'decided', value: 'one' })
+  await new Promise(setImmediate)
+  expect(await readFirstBytes(stream, 1_000, take)).toEqual({ kind: 'ended', bytes: Buffer.alloc(0) })
+})

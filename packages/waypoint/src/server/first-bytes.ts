@@ -40,5 +40,7 @@ export function readFirstBytes<T>(
   stream.once('end', onEnd)
   stream.once('error', onEnd)
   stream.once('close', onEnd)
+  // Whoever looked before has seen the end, or the connection has gone since.
+  if (stream.readableEnded || stream.closed) onEnd()
   return promise
 }
