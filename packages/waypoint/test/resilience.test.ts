@@ -1,4 +1,5 @@
 // Retries, timeouts, mirrors, drain, changing configuration, plugins.
+import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
@@ -395,4 +396,32 @@ test('a slow client is cut off without harm to others', async () => {
   half.end()
   await new Promise((resolve) => half.once('close', resolve).resume())
   expect((await ask(world.port)).body).toBe('ok')
+})
+
+test('WebSockets count in the load of their endpoints', async () => {
+  const sockets: net.Socket[] = []
+  const serve = (name: string) =>
+    tcpBackend((socket) =>
+      socket.once('data', (bytes) => {
+        const isUpgrade = String(bytes).includes('Upgrade')
+        socket.write(
+          isUpgrade
+            ? 'HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
+            : `HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n${name}`,
+        )
+        if (!isUpgrade) socket.end()
+      }),
+    )
+  const [busy, free] = [await serve('b'), await serve('f')]
+  open.push(busy, free)
+  world = await startWorld({ app: [busy.port] }, [{ backends: [to('app')] }], { random: () => 0.5 })
+  for (let i = 0; i < 100; i++) {
+    const socket = net.connect(world.port, '127.0.0.1')
+    sockets.push(socket)
+    socket.write('GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+    await once(socket, 'data')
+  }
+  world.addEndpoint('app', free.port)
+  expect(await ask(world.port)).toMatchObject({ body: 'f' })
+  for (const socket of sockets) socket.destroy()
 })

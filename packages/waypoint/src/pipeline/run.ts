@@ -82,7 +82,9 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
   /** Never rejects. */
   async run(): Promise<void> {
     try {
-      await this.#serve()
+      // It went while a plugin's hook was waited for, and nothing tells of it any more.
+      if (this.responder.closed) this.#onClosed(false)
+      else await this.#serve()
     } catch (cause) {
       this.#fail(MeshError.from(cause))
     }

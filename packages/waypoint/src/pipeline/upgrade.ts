@@ -1,5 +1,5 @@
 // WebSocket: one request and answer, then bytes both ways.
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, type ServerResponse, validateHeaderName, validateHeaderValue } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { MeshError } from '@wishbone/core/errors'
 import type { HeaderList } from '@wishbone/core/filters'
@@ -51,23 +51,41 @@ export async function runUpgrade(
   to: { readonly target: string; readonly authority: string; readonly headers: HeaderList },
   limitMs: number | undefined,
 ): Promise<void> {
-  const { record, context } = run
+  const request = { method: run.context.head.method, ...to, body: null, acceptsTrailers: false, expectsContinue: false }
   const { stream, target, clock } = await connect(run, backend, limitMs)
-  const request = { method: context.head.method, ...to, body: null, acceptsTrailers: false, expectsContinue: false }
-  let answer: UpgradeAnswer
+  target.load.started()
   try {
-    answer = await requestUpgrade(stream, request, clock.signal)
-    if (answer.kind === 'response') return await passOn(run, answer)
+    const answer = await requestUpgrade(stream, request, clock.signal)
+    if (answer.kind === 'response') await passOn(run, answer)
+    else {
+      clock.stop()
+      await joinSwitched(run, upgrade, target, answer)
+    }
+  } catch (cause) {
+    // Whatever threw: a request or a response that node does not send, a plugin's hook.
+    stream.destroy()
+    throw cause
   } finally {
     clock.stop()
+    target.load.cancelled()
   }
+}
+
+async function joinSwitched(
+  run: UpgradeRun,
+  upgrade: UpgradeRequest,
+  target: Target,
+  answer: UpgradeAnswer & { kind: 'switched' },
+): Promise<void> {
+  const { record, context } = run
   run.clearDeadline()
   const headers = [...answer.headers]
   withoutIdleLength(101, headers)
   run.onHead(101, headers)
+  const head = switchingHead(headers)
   upgrade.onSwitched()
   upgrade.response.detachSocket(upgrade.socket as import('node:net').Socket)
-  upgrade.socket.write(switchingHead(headers), 'latin1')
+  upgrade.socket.write(head, 'latin1')
   if (upgrade.head.length > 0) answer.stream.write(upgrade.head)
   if (answer.head.length > 0) upgrade.socket.write(answer.head)
   const join = joinStreams(upgrade.socket, answer.stream)
@@ -159,8 +177,15 @@ async function passOn(
   responder.end(null)
 }
 
+/** @throws TypeError for a field that filters or plugins have made and that HTTP has not, as node does where it writes heads */
 function switchingHead(headers: HeaderList): string {
   let head = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
-  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!
+    const value = headers[i + 1]!
+    validateHeaderName(name)
+    validateHeaderValue(name, value)
+    head += `${name}: ${value}\r\n`
+  }
   return `${head}\r\n`
 }

@@ -58,11 +58,23 @@ function lineOf(record: RequestRecord, time: string): string {
   const id = head.header('x-request-id')
   if (id !== undefined) line += `,"request_id":${text(id)}`
   if (record.traceId !== undefined) line += `,"trace_id":"${record.traceId}"`
-  for (const name in context.logFields) line += `,${text(name)}:${JSON.stringify(context.logFields[name])}`
+  for (const name in context.logFields) {
+    const value = jsonOf(context.logFields[name])
+    if (value !== undefined) line += `,${text(name)}:${value}`
+  }
   return `${line}}\n`
 }
 
 function text(value: string): string {
   const short = value.length > longestText ? `${value.slice(0, longestText)}…` : value
   return /["\\\u0000-\u001f\u007f]/.test(short) ? JSON.stringify(short) : `"${short}"`
+}
+
+/** Of what a plugin has set, which need not keep to its type; undefined: JSON has no form for it. */
+function jsonOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(typeof value === 'bigint' ? String(value) : value)
+  } catch {
+    return undefined
+  }
 }
