@@ -9,7 +9,7 @@ export type PathRewrite =
  * was not by prefix): "/foo" replaced by "/" turns "/foo/bar" into "/bar" and "/foo" into "/".
  */
 export function rewritePath(rewrite: PathRewrite, path: string, matchedPrefix: string): string {
-  if (rewrite.kind === 'full') return rewrite.value === '' ? '/' : rewrite.value
+  if (rewrite.kind === 'full') return rewrite.value.startsWith('/') ? rewrite.value : `/${rewrite.value}`
   const rest = path.slice(matchedPrefix.length)
   const base = rewrite.value.endsWith('/') ? rewrite.value.slice(0, -1) : rewrite.value
   const joined = rest === '' || rest.startsWith('/') ? base + rest : `${base}/${rest}`

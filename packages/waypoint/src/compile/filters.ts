@@ -19,12 +19,23 @@ export function compileFilters(filters: readonly l7.Filter[]): Filters {
     faults: [],
     direct: undefined,
   }
+  let host: string | undefined
+  const broken = (modifier: l7.HeaderModifier) => {
+    const name = unsendable(modifier)
+    if (name !== undefined)
+      result.direct ??= { status: 500, body: '', reason: `the filter's value of the header ${name} cannot be sent` }
+  }
   for (const { kind } of filters) {
     switch (kind.case) {
-      case 'requestHeaders':
-        result.requestHeaders.push(headerModifier(kind.value))
+      case 'requestHeaders': {
+        broken(kind.value)
+        const modifier = headerModifier(kind.value)
+        result.requestHeaders.push(withoutHost(modifier))
+        host = modifier.set.findLast(([name]) => isHost(name))?.[1] ?? host
         break
+      }
       case 'responseHeaders':
+        broken(kind.value)
         result.responseHeaders.push(headerModifier(kind.value))
         break
       case 'redirect':
@@ -61,30 +72,66 @@ export function compileFilters(filters: readonly l7.Filter[]): Filters {
         result.direct ??= { status: 500, body: '', reason: 'a filter of a kind that this version does not know' }
     }
   }
+  if (host !== undefined) result.rewriteHost = host
   return result
 }
 
 /**
  * These say where a message ends (RFC 9112 §6), and the proxy alone knows: with another length, content of one route's backend
- * would pass for the next answer on the client's connection, which may be another host's.
+ * would pass for the next answer on the client's connection, which may be another host's. Others are the connection's (RFC 9110
+ * §7.6.1), and Expect has been answered for.
  */
-const framing = /^(?:content-length|transfer-encoding)$/i
+const ours =
+  /^(?:content-length|transfer-encoding|trailer|connection|keep-alive|proxy-connection|upgrade|http2-settings|te|expect)$/i
+/** RFC 9110 §5.6.2. */
+const token = /^[a-z0-9!#$%&'*+.^_`|~-]+$/i
+/** RFC 9110 §5.5. */
+const forbiddenInValue = /[\0-\x08\x0a-\x1f\x7f]/
 
 function headerModifier(modifier: l7.HeaderModifier): HeaderModifier {
   const fields = (list: readonly l7.HeaderValue[]) =>
-    list.filter(({ name }) => !framing.test(name)).map(({ name, value }) => [name, value] as const)
+    list.filter(({ name }) => mayChange(name)).map(({ name, value }) => [name, inUtf8(value)] as const)
+  return { set: fields(modifier.set), add: fields(modifier.add), remove: modifier.remove.filter(mayChange) }
+}
+
+function mayChange(name: string): boolean {
+  return token.test(name) && !ours.test(name)
+}
+
+/** node writes the characters of a field as bytes. */
+function inUtf8(value: string): string {
+  return String.fromCharCode(...new TextEncoder().encode(value))
+}
+
+/** The name of a field whose value none may have: without it, what it would have replaced could pass. */
+function unsendable({ set, add }: l7.HeaderModifier): string | undefined {
+  return [...set, ...add].find(({ name, value }) => mayChange(name) && forbiddenInValue.test(value))?.name
+}
+
+/** Host is no header among others: it is set as the authority, once, whatever the version of HTTP. */
+function withoutHost(modifier: HeaderModifier): HeaderModifier {
+  const others = (list: HeaderModifier['set']) => list.filter(([name]) => !isHost(name))
   return {
-    set: fields(modifier.set),
-    add: fields(modifier.add),
-    remove: modifier.remove.filter((name) => !framing.test(name)),
+    set: others(modifier.set),
+    add: others(modifier.add),
+    remove: modifier.remove.filter((name) => !isHost(name)),
   }
+}
+
+function isHost(name: string): boolean {
+  return name.toLowerCase() === 'host'
 }
 
 function pathRewrite(path: l7.PathRewrite | undefined): PathRewrite | undefined {
   const kind = path?.kind
-  if (kind?.case === 'full') return { kind: 'full', value: kind.value }
-  if (kind?.case === 'prefix') return { kind: 'prefix', value: kind.value }
+  if (kind?.case === 'full') return { kind: 'full', value: inUrl(kind.value) }
+  if (kind?.case === 'prefix') return { kind: 'prefix', value: inUrl(kind.value) }
   return undefined
+}
+
+/** Percent-encodes what no URL has (RFC 3986 §2); what is encoded already stays. */
+function inUrl(path: string): string {
+  return path.replace(/[^\x21-\x7e]+/g, (odd) => encodeURIComponent(odd.toWellFormed()))
 }
 
 function fault(message: l7.FaultInjection): NamedFault {

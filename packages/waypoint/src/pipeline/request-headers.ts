@@ -25,10 +25,6 @@ function forwardedElement(ip: string, scheme: string): string {
 
 /** Applies header filters; Host is the authority and not in the list. Answers the authority to send. */
 export function applyRequestFilters(headers: HeaderList, authority: string, filters: Filters): string {
-  let result = filters.rewriteHost === '' ? authority : filters.rewriteHost
-  for (const modifier of filters.requestHeaders) {
-    applyHeaderModifier(headers, modifier)
-    for (const [name, value] of modifier.set) if (name.toLowerCase() === 'host') result = value
-  }
-  return result
+  for (const modifier of filters.requestHeaders) applyHeaderModifier(headers, modifier)
+  return filters.rewriteHost === '' ? authority : filters.rewriteHost
 }
