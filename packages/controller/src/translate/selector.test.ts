@@ -19,5 +19,6 @@ test('the default is the Gateway’s own namespace, and a selector without label
   expect(allowsNamespace(undefined, 'a', 'a', {})).toBe(true)
   expect(allowsNamespace(undefined, 'a', 'b', {})).toBe(false)
   expect(allowsNamespace({ from: 'Selector' }, 'a', 'b', {})).toBe(false)
+  expect(allowsNamespace({ from: 'Selector', selector: null } as never, 'a', 'b', {})).toBe(false)
   expect(allowsNamespace({ from: 'Unheard' }, 'a', 'a', {})).toBe(false)
 })

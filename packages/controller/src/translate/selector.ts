@@ -56,7 +56,7 @@ export function allowsNamespace(
     case 'Selector':
       // The name label is always there on a cluster; a hand-made namespace may lack it.
       return (
-        allowed?.selector !== undefined &&
+        !!allowed?.selector &&
         selects(allowed.selector, { 'kubernetes.io/metadata.name': namespace, ...namespaceLabels })
       )
     default:

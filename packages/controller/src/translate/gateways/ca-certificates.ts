@@ -52,9 +52,23 @@ export function resolveCaCertificates(
   return { pem, problems }
 }
 
+const [begin, end] = ['-----BEGIN CERTIFICATE-----', '-----END CERTIFICATE-----']
+
+/** Without a regular expression, which looks for the end anew behind each beginning: sixteen seconds for a ConfigMap full of them. */
+function certificatesIn(text: string): readonly string[] {
+  const blocks: string[] = []
+  for (let at = text.indexOf(begin); at !== -1; at = text.indexOf(begin, at)) {
+    const last = text.indexOf(end, at + begin.length)
+    if (last === -1) break
+    blocks.push(text.slice(at, last + end.length))
+    at = last + end.length
+  }
+  return blocks
+}
+
 function pemProblem(text: string | undefined): string | undefined {
   if (!text) return 'has no ca.crt'
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----/gs) ?? []
+  const blocks = certificatesIn(text)
   try {
     for (const block of blocks) new X509Certificate(block)
   } catch {
