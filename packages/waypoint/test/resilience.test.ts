@@ -125,7 +125,7 @@ test.each([
     })
 })
 
-test('HTTPRouteTimeoutRequest and BackendRequest: 504, and 0 is no limit', async () => {
+test('HTTPRouteTimeoutRequest and BackendRequest: 504, and 0 is no limit, nor is more than a timer takes', async () => {
   const app = await serve((request, response) => {
     setTimeout(() => response.end('late'), Number(/\d+/.exec(request.url!)?.[0] ?? 0))
   })
@@ -145,11 +145,17 @@ test('HTTPRouteTimeoutRequest and BackendRequest: 504, and 0 is no limit', async
       backends: [to('app')],
       timeouts: { request: seconds(0) },
     },
+    {
+      matches: [{ path: { kind: { case: 'prefix', value: '/long' } } }],
+      backends: [to('app')],
+      timeouts: { request: seconds(1_000 * 3_600_000), backendRequest: seconds(1_000 * 3_600_000) },
+    },
   ])
   expect((await ask(world.port, { path: '/request/1000' })).status).toBe(504)
   expect((await ask(world.port, { path: '/backend/1000' })).status).toBe(504)
   expect((await ask(world.port, { path: '/request/10' })).status).toBe(200)
   expect((await ask(world.port, { path: '/off/200' })).status).toBe(200)
+  expect((await ask(world.port, { path: '/long/200' })).status).toBe(200)
 })
 
 test('a WebSocket that is not answered in time gets 504, and one that is declined without end is broken off', async () => {

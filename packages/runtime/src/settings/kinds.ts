@@ -70,9 +70,15 @@ function parseDurationMs(value: string): number | undefined {
   return total
 }
 
+/** The longest that a timer of node takes, some 24 days: it fires a longer one at once. */
+const longestMs = 2 ** 31 - 1
+
 /** A duration such as "10s" or "500ms", given in milliseconds. A bare number is read as seconds. */
 export function duration(name: string, fallbackMs?: number): Setting<number> {
-  const parse = (value: string) => (/^\d+$/.test(value) ? Number(value) * 1000 : parseDurationMs(value))
+  const parse = (value: string) => {
+    const ms = /^\d+$/.test(value) ? Number(value) * 1000 : parseDurationMs(value)
+    return ms === undefined ? undefined : Math.min(ms, longestMs)
+  }
   return setting(name, 'a duration such as 10s, 500ms or 1h30m', parse, fallbackMs)
 }
 

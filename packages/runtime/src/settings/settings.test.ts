@@ -37,3 +37,9 @@ test('the common settings have the defaults that the manifests rely on', () => {
     clusterId: 'Kubernetes',
   })
 })
+
+test('a duration longer than a timer takes is the longest that it takes', () => {
+  const longest = 2 ** 31 - 1
+  const read = (text: string) => readSettings({ WAIT: text }, { waitMs: duration('WAIT') }).waitMs
+  expect(['596h', '1000h', '30d', '3000000'].map(read)).toEqual([596 * 3_600_000, longest, longest, longest])
+})
