@@ -4,7 +4,7 @@ import type { ServicePort } from '../../kinds/index.ts'
 
 const { AppProtocol } = workload
 
-const byName: Readonly<Record<string, workload.AppProtocol>> = {
+const known: Readonly<Record<string, workload.AppProtocol>> = {
   http: AppProtocol.HTTP11,
   http1: AppProtocol.HTTP11,
   'kubernetes.io/ws': AppProtocol.HTTP11,
@@ -22,14 +22,17 @@ const byName: Readonly<Record<string, workload.AppProtocol>> = {
   'kubernetes.io/wss': AppProtocol.TLS,
 }
 
+/** "constructor" is a name that a port may have, and none of a protocol. */
+const byName = (name: string) => (Object.hasOwn(known, name) ? known[name] : undefined)
+
 /** UNKNOWN when neither says; proxies then look at the first bytes. */
 export function appProtocolOf(port: ServicePort): workload.AppProtocol {
   const declared = port.appProtocol?.toLowerCase()
-  if (declared !== undefined) return byName[declared] ?? AppProtocol.UNKNOWN
+  if (declared !== undefined) return byName(declared) ?? AppProtocol.UNKNOWN
   const name = port.name?.toLowerCase() ?? ''
   return (
-    byName[name] ??
-    (name.startsWith('grpc-web') ? AppProtocol.HTTP11 : byName[name.split('-')[0]!]) ??
+    byName(name) ??
+    (name.startsWith('grpc-web') ? AppProtocol.HTTP11 : byName(name.split('-')[0]!)) ??
     AppProtocol.UNKNOWN
   )
 }
