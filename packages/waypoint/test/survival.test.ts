@@ -156,3 +156,33 @@ test.each([[false], [true]])(
     await pause(200)
   },
 )
+
+test.each(['constructor', '__proto__'])('a header named %s, in a route, a request and a response', async (name) => {
+  const path = (value: string) => ({ path: { kind: { case: 'exact' as const, value } } })
+  const backend = await tcpBackend((socket) => {
+    socket.on('data', () => socket.write(`HTTP/1.1 200 OK\r\n${name}: x\r\n${name}: y\r\nContent-Length: 2\r\n\r\nok`))
+  })
+  backends.push(backend)
+  world = await startWorld({ app: [backend.port] }, [
+    { matches: [{ ...path('/'), headers: [{ name, kind: { case: 'exact', value: 'a' } }] }], backends: [] },
+    { backends: [to('app')] },
+  ])
+  const client = connect()
+  client.send(headers(1, [...get, [name, 'b']]), headers(3, get))
+  await expect.poll(() => [...client.statuses.values()]).toEqual(['200', '200'])
+  for (const sent of [[], [name, 'b']])
+    expect(await ask(world.port, { headers: ['host', 'h', ...sent] })).toMatchObject({ status: 200, body: 'ok' })
+})
+
+test('what a backend says is its gRPC status becomes no label of its own', async () => {
+  await start(
+    await http2Backend((stream) => {
+      stream.on('error', () => {})
+      stream.respond({ ':status': 200, 'grpc-status': 'x'.repeat(1_000) }, { endStream: true })
+    }),
+    l7.Protocol.HTTP2,
+  )
+  const client = connect()
+  client.send(headers(1, [...post, ['content-type', 'application/grpc'], ['te', 'trailers']]))
+  await expect.poll(() => world.accessLog).toMatchObject([{ grpc_status: 'invalid' }])
+})

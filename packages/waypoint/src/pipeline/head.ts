@@ -53,7 +53,8 @@ export class Head implements RequestHead {
   header(name: string): string | undefined {
     const value = this.#headers[name]
     if (value === undefined) return undefined
-    if (typeof value !== 'string') return value.join(',')
+    // What is neither belongs to Object: "constructor" is a name that a route or policy may have.
+    if (typeof value !== 'string') return Array.isArray(value) ? value.join(',') : undefined
     this.#isRepetitive ??= this.rawHeaders.length > 2 * Object.keys(this.#headers).length
     return this.#isRepetitive ? this.#withRepetitions(name, value) : value
   }

@@ -248,7 +248,7 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
   onHead(status: number, headers: HeaderList): void {
     const { record } = this
     record.status = status
-    if (this.isGrpc) record.grpcStatus = getHeader(headers, 'grpc-status')
+    if (this.isGrpc) record.grpcStatus = grpcStatusIn(headers)
     const filters = record.rule!.filters
     for (const modifier of filters.responseHeaders) applyHeaderModifier(headers, modifier)
     if (this.#backendFilters !== null)
@@ -261,7 +261,7 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
   }
 
   onTrailers(trailers: HeaderList): void {
-    if (this.isGrpc) this.record.grpcStatus = getHeader(trailers, 'grpc-status') ?? this.record.grpcStatus
+    if (this.isGrpc) this.record.grpcStatus = grpcStatusIn(trailers) ?? this.record.grpcStatus
   }
 
   /** What every final response gets: CORS, then what plugins do. */
@@ -396,6 +396,12 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
     this.services.report(record)
     this.#onReported?.()
   }
+}
+
+/** As the backend says it. It becomes a label of metrics, which any text may not: each new one would be kept for good. */
+function grpcStatusIn(list: HeaderList): string | undefined {
+  const status = getHeader(list, 'grpc-status')
+  return status === undefined || /^\d{1,2}$/.test(status) ? status : 'invalid'
 }
 
 /** Towards a Service that says nothing of its protocol, a waypoint speaks what the client chose to speak to it. */
