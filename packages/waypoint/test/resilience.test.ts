@@ -404,6 +404,39 @@ test('a slow client is cut off without harm to others', async () => {
   expect((await ask(world.port)).body).toBe('ok')
 })
 
+test('a request that breaks a new connection is not tried again, whatever others of the endpoint have answered', async () => {
+  let connections = 0
+  const app = await tcpBackend((socket) => {
+    const count = ++connections
+    socket.once('data', () => {
+      if (count > 1) return void socket.destroy()
+      socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok')
+    })
+  })
+  open.push(app)
+  world = await startWorld({ app: [app.port] }, [{ backends: [to('app')] }])
+  expect(await ask(world.port)).toMatchObject({ status: 200 })
+  expect(await ask(world.port)).toMatchObject({ status: 502 })
+  expect(connections).toBe(2)
+})
+
+test('a request on a connection that had died meanwhile is tried again', async () => {
+  let connections = 0
+  const app = await tcpBackend((socket) => {
+    const count = ++connections
+    let requests = 0
+    socket.on('data', () => {
+      if (count === 1 && ++requests > 1) return void socket.destroy()
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    })
+  })
+  open.push(app)
+  world = await startWorld({ app: [app.port] }, [{ backends: [to('app')] }])
+  expect(await ask(world.port)).toMatchObject({ status: 200 })
+  expect(await ask(world.port)).toMatchObject({ status: 200 })
+  expect(connections).toBe(2)
+})
+
 test('WebSockets count in the load of their endpoints', async () => {
   const sockets: net.Socket[] = []
   const serve = (name: string) =>

@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream'
 import { MeshError } from '@wishbone/core/errors'
 import type { HeaderList } from '@wishbone/core/filters'
-import { type Dispatcher, Pool } from 'undici'
+import { Client, type Dispatcher, Pool } from 'undici'
 import {
   connectionOptions,
   type Exchange,
@@ -18,7 +18,6 @@ const maxHeaderBytes = 65_536
 
 export class Http1Pool {
   readonly #pool: Pool
-  #answered = 0
   /**
    * A connection is being told of its error. undici takes a reset for the end of a response that has no other (its
    * onHttpSocketError), and nobody can tell what is missing of it (RFC 9112 §8).
@@ -38,6 +37,7 @@ export class Http1Pool {
       keepAliveTimeout: idleConnectionMs,
       keepAliveMaxTimeout: idleConnectionMs,
       maxHeaderSize: maxHeaderBytes,
+      factory: (origin, options) => new Connection(origin, options),
       connect: (_options, callback) => {
         dial().then(
           (stream) => {
@@ -58,7 +58,7 @@ export class Http1Pool {
   }
 
   dispatch(request: UpstreamRequest, handler: ExchangeHandler): Exchange {
-    const exchange = new Http1Exchange(handler, this, this.#answered > 0)
+    const exchange = new Http1Exchange(handler, this)
     this.inFlight++
     const headers = ['host', request.authority, ...request.headers]
     if (request.acceptsTrailers) headers.push('te', 'trailers')
@@ -67,10 +67,6 @@ export class Http1Pool {
       exchange,
     )
     return exchange
-  }
-
-  answered(): void {
-    this.#answered++
   }
 
   released(): void {
@@ -82,18 +78,37 @@ export class Http1Pool {
   }
 }
 
+/** One connection of a pool, which undici makes anew when it is lost. */
+class Connection extends Client {
+  /** A response has come on it: its end may have been on its way when the next request went out (RFC 9112 §9.3.1). */
+  isUsed = false
+
+  constructor(origin: URL, options: object) {
+    super(origin, options)
+    this.on('connect', () => {
+      this.isUsed = false
+    })
+  }
+
+  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    if (handler instanceof Http1Exchange) handler.connection = this
+    return super.dispatch(options, handler)
+  }
+}
+
 class Http1Exchange implements Exchange, Dispatcher.DispatchHandler {
   readonly #handler: ExchangeHandler
   readonly #pool: Http1Pool
-  readonly #reused: boolean
+  /** The one that is to carry it. */
+  connection: Connection | undefined
+  #reused = false
   #controller: Dispatcher.DispatchController | undefined
   #done = false
   #aborted = false
 
-  constructor(handler: ExchangeHandler, pool: Http1Pool, reused: boolean) {
+  constructor(handler: ExchangeHandler, pool: Http1Pool) {
     this.#handler = handler
     this.#pool = pool
-    this.#reused = reused
   }
 
   resume(): void {
@@ -109,6 +124,7 @@ class Http1Exchange implements Exchange, Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
+    this.#reused = this.connection?.isUsed ?? false
     if (this.#aborted) controller.abort(new Error('aborted'))
   }
 
@@ -131,7 +147,7 @@ class Http1Exchange implements Exchange, Dispatcher.DispatchHandler {
       this.#handler.onInformational(status, headers)
       return
     }
-    this.#pool.answered()
+    if (this.connection !== undefined) this.connection.isUsed = true
     this.#handler.onHead(status, headers, false)
   }
 
