@@ -1,5 +1,5 @@
 // The cluster's DNS server, over UDP and TCP. Names that are not the cluster's and not known outside do not exist.
-import { createSocket } from 'node:dgram'
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram'
 import { createServer, type Socket } from 'node:net'
 import { type Answer as DnsAnswer, decode, encode, type Packet } from 'dns-packet'
 import { isV6 } from '../network/plan.ts'
@@ -41,6 +41,15 @@ function safely(directory: Directory, bytes: Buffer): Buffer | undefined {
   }
 }
 
+export function serveDatagrams(directory: Directory, udp: DatagramSocket): void {
+  udp.on('message', (bytes, peer) => {
+    // Who sends without a port wants no answer (RFC 768), and node throws at one.
+    const response = peer.port === 0 ? undefined : safely(directory, bytes)
+    if (response) udp.send(response, peer.port, peer.address, () => {})
+  })
+  udp.on('error', () => {})
+}
+
 function serveStream(directory: Directory, socket: Socket): void {
   let pending = Buffer.alloc(0)
   socket.setTimeout(10_000, () => socket.destroy())
@@ -63,11 +72,7 @@ function serveStream(directory: Directory, socket: Socket): void {
 export async function startDns(directory: Directory, addresses: readonly string[]): Promise<void> {
   for (const address of addresses) {
     const udp = createSocket(isV6(address) ? 'udp6' : 'udp4')
-    udp.on('message', (bytes, peer) => {
-      const response = safely(directory, bytes)
-      if (response) udp.send(response, peer.port, peer.address, () => {})
-    })
-    udp.on('error', () => {})
+    serveDatagrams(directory, udp)
     await new Promise<void>((resolve) => udp.bind(53, address, resolve))
     const tcp = createServer((socket) => serveStream(directory, socket))
     await new Promise<void>((resolve) => tcp.listen(53, address, resolve))
