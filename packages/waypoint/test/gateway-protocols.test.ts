@@ -9,7 +9,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import { parseIp } from '@wishbone/core/ip'
 import { l7, security } from '@wishbone/proto'
 import { issueLeaf, selfSignedRoot } from '@wishbone/runtime/certificates'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { hostname, startWorld, to, type World } from './harness.ts'
 import { tcpBackend } from './servers.ts'
 
@@ -297,4 +297,34 @@ test('a UDP port that somebody has is opened when it is free', async () => {
   other.close()
   await expect.poll(() => late.waypoint.gateway.boundUdpPort(5301), { timeout: 4_000 }).toBe(port)
   expect(late.waypoint.gateway.failed.size).toBe(0)
+})
+
+test('a UDP port that is wanted twice at once is open, and has not failed', async () => {
+  const other = dgram.createSocket('udp4')
+  other.bind(0, '127.0.0.1')
+  await once(other, 'listening')
+  const { port } = other.address()
+  await new Promise<void>((resolve) => other.close(() => resolve()))
+  const twice = await startWorld({}, [], { bindPort: (wanted) => (wanted === 5302 ? port : 0) })
+  closers.push(() => void twice.waypoint.close())
+  twice.store.apply('listeners', [listener('twice', { port: 5302, protocol: UDP })], [])
+  twice.store.flush()
+  await Promise.all([twice.waypoint.gateway.reconcile(), twice.waypoint.gateway.reconcile(), twice.waypoint.settled()])
+  expect(twice.waypoint.gateway.boundUdpPort(5302)).toBe(port)
+  expect(twice.waypoint.gateway.failed.size).toBe(0)
+})
+
+test('a port at which one connection could not be accepted stays open, and is closed when nobody wants it', async () => {
+  const createServer = vi.spyOn(net, 'createServer')
+  const late = await startWorld({}, [])
+  closers.push(() => void late.waypoint.close())
+  const server = createServer.mock.results.map(({ value }) => value as net.Server).find((one) => one.listening)!
+  createServer.mockRestore()
+  // accept(2) passes on what the network says of a connection that is no more.
+  server.emit('error', Object.assign(new Error('accept ENETDOWN'), { code: 'ENETDOWN' }))
+  expect(late.waypoint.gateway.failed.size).toBe(0)
+  expect(late.waypoint.gateway.boundPort(8080)).toBe(late.port)
+  late.store.apply('listeners', [], ['gateway/shop/gw/http'])
+  await late.waypoint.settled()
+  expect(server.listening).toBe(false)
 })

@@ -47,6 +47,7 @@ export class Gateway {
   readonly #servers = new Map<number, net.Server>()
   readonly #sockets = new Set<net.Socket>()
   readonly #udpPorts = new Map<number, UdpPort>()
+  readonly #openingUdp = new Map<number, Promise<void>>()
   readonly #failed = new Map<number | string, string>()
   #closed = false
   #arrivals = 0
@@ -136,6 +137,13 @@ export class Gateway {
     const { promise, resolve } = Promise.withResolvers<void>()
     server.on('connection', (socket) => this.#onConnection(port, socket))
     server.on('error', (error) => {
+      // Of a connection that was gone when it was accepted, or of no memory for it.
+      if (server.listening) {
+        this.#repeats.write(`${port} ${error.message}`, (left) =>
+          log.warn('a connection could not be accepted', { port, error: error.message, ...left }),
+        )
+        return
+      }
       this.#servers.delete(port)
       const isKnown = this.#failed.get(port) === error.message
       this.#failed.set(port, error.message)
@@ -157,7 +165,17 @@ export class Gateway {
     if (this.#failed.has(port) && !this.#servers.has(port) && !this.#closed) void this.#open(port)
   }
 
-  async #openUdp(port: number): Promise<void> {
+  /** Once at a time: the second could not have the port, and would report it as failed. */
+  #openUdp(port: number): Promise<void> {
+    let opening = this.#openingUdp.get(port)
+    if (opening === undefined) {
+      opening = this.#tryUdp(port).finally(() => this.#openingUdp.delete(port))
+      this.#openingUdp.set(port, opening)
+    }
+    return opening
+  }
+
+  async #tryUdp(port: number): Promise<void> {
     const { table, host, bindPort, udp, log } = this.#options
     const options = {
       ...udp,
@@ -167,8 +185,8 @@ export class Gateway {
     }
     try {
       const opened = await UdpPort.open(host, bindPort(port), options)
-      // Another was faster, or nobody wants it any more.
-      if (this.#closed || this.#udpPorts.has(port) || !table().udpPorts.has(port)) return opened.close()
+      // Nobody wants it any more.
+      if (this.#closed || !table().udpPorts.has(port)) return opened.close()
       this.#udpPorts.set(port, opened)
       this.#failed.delete(udpName(port))
       log.info('a port is open', { port: udpName(port) })
