@@ -67,3 +67,11 @@ test('an endpoint that the system does not connect to costs the datagram, not th
   }
   expect(dropped).toEqual(['unreachable', 'unreachable'])
 })
+
+test.each([0, 65_536, 4_294_967_295])('an endpoint with the port %i, which is none, is no endpoint', async (port) => {
+  const { udp, dropped } = await open('127.0.0.1', port)
+  const client = dgram.createSocket('udp4')
+  closers.push(() => client.close())
+  client.send('ping', udp.boundPort, '127.0.0.1')
+  await vi.waitFor(() => expect(dropped).toEqual(['no-endpoint']))
+})

@@ -158,8 +158,11 @@ export class UdpPort {
   }
 }
 
+/** The API server takes any number for the port of an EndpointSlice, and node throws at those that are none. */
+const isPort = ({ port }: { readonly port: number }) => port >= 1 && port <= 65_535
+
 function chooseEndpoint({ backends }: UdpRule, random: () => number) {
-  const endpoints = chooseShare(backends, random)?.endpoints ?? []
+  const endpoints = chooseShare(backends, random)?.endpoints.filter(isPort) ?? []
   return endpoints[Math.floor(random() * endpoints.length)]
 }
 
