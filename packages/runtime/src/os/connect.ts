@@ -75,6 +75,11 @@ export async function connectIn(nsFd: number | undefined, options: ConnectOption
   socket.on('connect', onConnect)
   socket.on('error', onError)
   socket.on('close', onClose)
-  socket.connect({ host: ip, port })
+  try {
+    socket.connect({ host: ip, port })
+  } catch (cause) {
+    // A port that is none. The clock would strike later all the same, for a promise that nobody has.
+    fail(cause)
+  }
   return promise
 }
