@@ -8,6 +8,7 @@ import { HistogramSeries } from './histogram.ts'
 import { type SourceLabels, sourceOf } from './source.ts'
 
 interface Series {
+  isKept: boolean
   readonly labels: Readonly<Record<string, string>>
   requests: number
   readonly duration: HistogramSeries
@@ -56,14 +57,19 @@ export function createHttpMetrics(metrics: Metrics, reporter: () => string): Htt
     const protocol = protocolOf(record)
     const outcome = `${record.status}|${record.grpcStatus ?? ''}|${flags}|${protocol}`
     let found = byOutcome.get(outcome)
-    if (found !== undefined) return found
+    if (found?.isKept) return found
     const labels = labelsOf(reporter(), source, destination, record, { flags, protocol })
     const key = Object.values(labels).join('\u0001')
     found = series.get(key)
     if (found === undefined) {
-      if (series.size >= maxSeries) series.delete(series.keys().next().value!)
+      if (series.size >= maxSeries) {
+        const [oldest, one] = series.entries().next().value!
+        series.delete(oldest)
+        // Whoever still has it begins anew: it would be counted where nobody looks.
+        one.isKept = false
+      }
       const empty = () => new HistogramSeries()
-      found = { labels, requests: 0, duration: empty(), requestBytes: empty(), responseBytes: empty() }
+      found = { isKept: true, labels, requests: 0, duration: empty(), requestBytes: empty(), responseBytes: empty() }
       series.set(key, found)
     }
     byOutcome.set(outcome, found)
