@@ -146,11 +146,12 @@ const attacks: Readonly<Record<string, () => Promise<Seen>>> = {
     return wire.send(many(96, () => frame(0, 0, 1, Buffer.alloc(1 << 18)))).until(ends, 5_000)
   },
   deafClient: async () => {
-    // Never reads, and asks for what costs an answer each, until its connection is closed.
+    // Never reads, and asks for what costs an answer each, until its connection is closed. The kernels between take some megabytes of
+    // answers, as those of a client that is only slow.
     const wire = await started()
     wire.pause()
     const bad = (index: number) => connect(2 * index + 1, 'nothing')
-    for (let index = 0; index < 60_000 && !wire.seen.closed; index += 2_000) {
+    for (let index = 0; index < 500_000 && !wire.seen.closed; index += 2_000) {
       wire.send(many(2_000, (next) => bad(index + next)))
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
