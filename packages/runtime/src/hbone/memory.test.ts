@@ -46,6 +46,25 @@ test('what a closed connection still reads gets into the memory of no other', ()
   for (const other of others) expect(other.chunks.at(-1)).toEqual(Buffer.alloc(record, 3))
 })
 
+test('what a connection still reads that was closed over a read leaves what came in that read alone', () => {
+  const memory = new ReadMemory()
+  const kept: Buffer[] = []
+  let closes = false
+  const reader = memory.reader((chunk) => {
+    kept.push(memory.keep(chunk))
+    if (closes) memory.close()
+  })
+  const read = (byte: number) => {
+    reader.buffer().fill(byte)
+    reader.filled(record)
+  }
+  read(1)
+  closes = true
+  read(2)
+  for (let i = 0; i < 3; i++) read(9)
+  expect(kept[1]).toEqual(Buffer.alloc(record, 2))
+})
+
 test('a stream that stands still beside a busy one holds little more memory than it has bytes', () => {
   const memory = new ReadMemory()
   const stalled = new Holdings()

@@ -72,8 +72,8 @@ export class ReadMemory {
   }
 
   /**
-   * What is read from now on is thrown away, but it is read: the region stays this connection's, and its slab is nobody else's any
-   * more.
+   * What is read from now on is thrown away, but it is read: once more where node was told to, so that the slab is nobody else's any
+   * more, and then over nothing that a stream which has ended in order may still hand on.
    */
   close(): void {
     this.#closed = true
@@ -81,6 +81,7 @@ export class ReadMemory {
 
   #next(): Buffer {
     const slab = this.#slab
+    if (this.#closed) this.#region = shared
     if (slab === undefined || this.#closed) return this.#region
     if (slab.held === 0) this.#offset = 0
     else if (slabSize - this.#offset < readSize) {
