@@ -232,6 +232,18 @@ test('a pod that cannot be looked at keeps no other out of the mesh, and is look
   await vi.waitFor(() => expect(states()).toEqual(['in', 'in']))
 })
 
+test('a pod that cannot be looked at is looked at again once at a time, however often it changes', async () => {
+  const { store, paths } = world({ againMs: 50 })
+  paths.set('u', oldSandbox)
+  const [looks, changes] = [1000, 20]
+  kernel.unreadable = looks
+  for (let i = 0; i < changes; i++) store.upsert(pod)
+  await new Promise((resolve) => setTimeout(resolve, 220))
+  const again = looks - kernel.unreadable - changes
+  expect(again).toBeGreaterThan(0)
+  expect(again).toBeLessThan(10)
+})
+
 test('a pod that a former run has taken in is led out, though it could not be looked at the first time', async () => {
   const { store, paths, states } = world({ againMs: 20 })
   paths.set('u', oldSandbox)

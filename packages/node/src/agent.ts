@@ -49,6 +49,8 @@ export class Agent {
   /** Addresses from the CNI plugin, which are newer than those that the API told then. */
   readonly #sandboxIps = new Map<string, { readonly ips: readonly string[]; readonly told: readonly string[] }>()
   readonly #seen = new Set<string>()
+  /** Pods that could not be looked at, and are going to be looked at again. */
+  readonly #again = new Set<string>()
   /** Pods that went while the API was being asked about one; forgotten when nobody asks any more. */
   readonly #gone = new Set<string>()
   #asking = 0
@@ -97,7 +99,12 @@ export class Agent {
       // Whether a former run has taken it in was perhaps not seen.
       if (!this.#workers.has(uid)) this.#seen.delete(uid)
       void this.#options.tools.failed(identityOf(pod), cause instanceof Error ? cause : new Error(String(cause)))
-      setTimeout(() => this.changed(uid), this.#options.againMs ?? lookAgainMs).unref()
+      if (this.#again.has(uid)) return
+      this.#again.add(uid)
+      setTimeout(() => {
+        this.#again.delete(uid)
+        this.changed(uid)
+      }, this.#options.againMs ?? lookAgainMs).unref()
     }
   }
 
