@@ -48,7 +48,7 @@ function listener(
   return [name, create(l7.ListenerSchema, init)]
 }
 
-const { TLS, UDP, HTTPS } = l7.Protocol
+const { TLS, UDP, HTTP, HTTPS } = l7.Protocol
 
 /** A TLS server that says what it saw; with `ca`, it wants clients' certificates of that authority. */
 async function tlsServer(own: { cert: string; key: string }, ca?: string): Promise<number> {
@@ -327,4 +327,28 @@ test('a port at which one connection could not be accepted stays open, and is cl
   late.store.apply('listeners', [], ['gateway/shop/gw/http'])
   await late.waypoint.settled()
   expect(server.listening).toBe(false)
+})
+
+test('ports that somebody has are tried again once at a time, however often the configuration changes', async () => {
+  const taken = net.createServer().listen(0, '127.0.0.1')
+  closers.push(() => void taken.close())
+  await once(taken, 'listening')
+  const { port } = taken.address() as net.AddressInfo
+  const other = dgram.createSocket('udp4')
+  closers.push(() => void other.close())
+  other.bind(0, '127.0.0.1')
+  await once(other, 'listening')
+  const ports: Readonly<Record<number, number>> = { 5303: other.address().port, 5304: port }
+  const late = await startWorld({}, [], { bindPort: (wanted) => ports[wanted] ?? 0 })
+  closers.push(() => void late.waypoint.close())
+  const listeners = [listener('udp', { port: 5303, protocol: UDP }), listener('tcp', { port: 5304, protocol: HTTP })]
+  late.store.apply('listeners', listeners, [])
+  await late.waypoint.settled()
+  for (let change = 0; change < 10; change++) await late.waypoint.gateway.reconcile()
+  expect(new Set(late.waypoint.gateway.failed.keys())).toEqual(new Set(['5303/udp', 5304]))
+  const tries = [vi.spyOn(net, 'createServer'), vi.spyOn(dgram, 'createSocket')]
+  await new Promise((resolve) => setTimeout(resolve, 2_500))
+  const counts = tries.map(({ mock }) => mock.calls.length)
+  for (const one of tries) one.mockRestore()
+  for (const count of counts) expect(count).toBeLessThan(4)
 })

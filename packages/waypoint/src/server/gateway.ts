@@ -49,6 +49,8 @@ export class Gateway {
   readonly #udpPorts = new Map<number, UdpPort>()
   readonly #openingUdp = new Map<number, Promise<void>>()
   readonly #failed = new Map<number | string, string>()
+  /** Of these, those that wait to be tried again: one clock each, whatever else tries them meanwhile. */
+  readonly #waiting = new Set<number | string>()
   #closed = false
   #arrivals = 0
   readonly #repeats = new Repeats()
@@ -149,7 +151,7 @@ export class Gateway {
       this.#failed.set(port, error.message)
       if (!isKnown)
         log.error('a port could not be opened', { port, error: error.message, hint: 'is another process using it?' })
-      setTimeout(() => this.#openAgain(port), openAgainMs).unref()
+      this.#later(port, () => this.#openAgain(port))
       resolve()
     })
     server.listen({ host, port: bindPort(port), backlog: 4096 }, () => {
@@ -158,6 +160,16 @@ export class Gateway {
       resolve()
     })
     return promise
+  }
+
+  #later(name: number | string, again: () => void): void {
+    if (this.#waiting.has(name)) return
+    this.#waiting.add(name)
+    const timer = setTimeout(() => {
+      this.#waiting.delete(name)
+      again()
+    }, openAgainMs)
+    timer.unref()
   }
 
   /** Whoever used the port may have ended. */
@@ -196,7 +208,7 @@ export class Gateway {
       this.#failed.set(udpName(port), error)
       if (!isKnown)
         log.error('a port could not be opened', { port: udpName(port), error, hint: 'is another process using it?' })
-      setTimeout(() => this.#openUdpAgain(port), openAgainMs).unref()
+      this.#later(udpName(port), () => this.#openUdpAgain(port))
     }
   }
 
