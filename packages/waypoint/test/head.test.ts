@@ -69,3 +69,19 @@ test.each([
   expect(head.header('referer')).toBe('once')
   expect(head.header('origin')).toBeUndefined()
 })
+
+test('many names are asked for at the price of reading the fields once, however often one is sent', () => {
+  const fields = [...Array.from({ length: 500 }, (_, i) => [`x-${i}`, 'v']), ['user-agent', 'a'], ['user-agent', 'b']]
+  let reads = 0
+  const rawHeaders = new Proxy(fields.flat(), {
+    get(target, key) {
+      reads++
+      return Reflect.get(target, key)
+    },
+  })
+  const request = { method: 'GET', url: '/', headers: { ...Object.fromEntries(fields), 'user-agent': 'a' }, rawHeaders }
+  const head = new Head(request as unknown as IncomingRequest)
+  for (let i = 0; i < 100; i++) expect(head.header('x-1')).toBe('v')
+  expect(head.header('user-agent')).toBe('a, b')
+  expect(reads).toBeLessThan(10 * rawHeaders.length)
+})

@@ -8,6 +8,12 @@ import { connectionOptions } from '../forward/exchange.ts'
 
 export type IncomingRequest = IncomingMessage | Http2ServerRequest
 
+/** The values of a name, which may have one only. */
+interface Repetition {
+  readonly first: string
+  all: string
+}
+
 export class Head implements RequestHead {
   readonly method: string
   /** As received: path and query. */
@@ -23,6 +29,7 @@ export class Head implements RequestHead {
   remoteIp: IpBytes | undefined
   readonly #headers: Readonly<Record<string, string | string[] | undefined>>
   #isRepetitive: boolean | undefined
+  #repetitions: ReadonlyMap<string, Repetition> | undefined
 
   constructor(request: IncomingRequest) {
     // By what it came over, and not by what a first line says.
@@ -61,8 +68,10 @@ export class Head implements RequestHead {
 
   /** Of many names node keeps the first field alone; the backend gets them all, and may go by another one. */
   #withRepetitions(name: string, kept: string): string {
-    const values = this.rawHeaders.filter((_, i, raw) => i % 2 === 1 && raw[i - 1]!.toLowerCase() === name)
-    return values.length > 1 && values[0] === kept ? values.join(', ') : kept
+    // Read through once: routes and policies may ask for many names, and a client may send many fields.
+    this.#repetitions ??= repetitionsOf(this.rawHeaders)
+    const found = this.#repetitions.get(name)
+    return found?.first === kept ? found.all : kept
   }
 
   get isGrpc(): boolean {
@@ -84,6 +93,18 @@ export class Head implements RequestHead {
     const value = this.#headers['content-length']
     return typeof value === 'string' ? Number(value) : undefined
   }
+}
+
+function repetitionsOf(rawHeaders: readonly string[]): ReadonlyMap<string, Repetition> {
+  const byName = new Map<string, Repetition>()
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase()
+    const value = rawHeaders[i + 1]!
+    const found = byName.get(name)
+    if (found === undefined) byName.set(name, { first: value, all: value })
+    else found.all += `, ${value}`
+  }
+  return byName
 }
 
 /** Whether a body follows the head. */
