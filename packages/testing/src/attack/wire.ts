@@ -103,12 +103,13 @@ export class Wire {
     return this.seen
   }
 
-  pause(): void {
-    this.#socket.pause()
+  /** Bytes that the kernel has not taken yet. */
+  get unsent(): number {
+    return this.#socket.writableLength
   }
 
-  resume(): void {
-    this.#socket.resume()
+  pause(): void {
+    this.#socket.pause()
   }
 
   destroy(): void {
