@@ -1,9 +1,7 @@
 // A consumer route may send to the Service of another namespace that is its parent, without a ReferenceGrant (GEP-1426): on the way of
 // that Service's own traffic, which its owner chose. What else the route is attached to must not get that permission with it.
 import { expect, test } from 'vitest'
-import { defaultSettings } from '../src/model/index.ts'
-import { translate } from '../src/translate/index.ts'
-import { classes, objectsOf, snapshotOf } from './snapshot.ts'
+import { meshOf } from './snapshot.ts'
 
 const world = `
 apiVersion: v1
@@ -77,7 +75,7 @@ kind: HTTPRoute
 metadata: { name: to-web, namespace: tenant, generation: 1 }
 spec: { parentRefs: [${parents.join()}], rules: [{ backendRefs: [{ name: web, namespace: shop, port: 80 }] }] }
 `
-  const { mesh } = translate(snapshotOf([...classes, ...objectsOf(world + more + route)]), defaultSettings)
+  const mesh = meshOf(world + more + route)
   const backends = [...mesh.routes.values()].flatMap(({ backends }) =>
     backends.map(({ backend }) => backend?.target.case),
   )

@@ -5,9 +5,7 @@ import { parseSpiffe } from '@wishbone/core/identity'
 import { parseIp } from '@wishbone/core/ip'
 import { MeshState } from '@wishbone/core/mesh'
 import { expect, test } from 'vitest'
-import { defaultSettings } from '../src/model/index.ts'
-import { translate } from '../src/translate/index.ts'
-import { classes, objectsOf, snapshotOf } from './snapshot.ts'
+import { meshOf } from './snapshot.ts'
 
 const world = `
 apiVersion: v1
@@ -66,7 +64,7 @@ apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: { name: mesh-wide, namespace: wishbone-system }
 spec: ${spec}`
-  const { mesh } = translate(snapshotOf([...classes, ...objectsOf(world + policy)]), defaultSettings)
+  const mesh = meshOf(world + policy)
   const state = new MeshState()
   state.applyAuthorizations({ authorizations: [...mesh.authorizations], removed: [] })
   const workload = mesh.workloads.get(`Kubernetes//Pod/${pod}`)!

@@ -1,9 +1,7 @@
 // A Service whose waypoint is missing or does not admit it, and a policy for that waypoint: until somebody can judge by the policy,
 // nobody gets past it by the pods' own addresses (ADR 4, departure 2).
 import { expect, test } from 'vitest'
-import { defaultSettings } from '../src/model/index.ts'
-import { translate } from '../src/translate/index.ts'
-import { classes, objectsOf, snapshotOf } from './snapshot.ts'
+import { meshOf } from './snapshot.ts'
 
 const world = `
 apiVersion: v1
@@ -46,7 +44,7 @@ const ofClass = (name: string) =>
   policy('wishbone-system', `{ group: gateway.networking.k8s.io, kind: GatewayClass, name: ${name} }`)
 
 function policiesOfPod(objects: string): readonly string[] {
-  const { mesh } = translate(snapshotOf([...classes, ...objectsOf(world + objects)]), defaultSettings)
+  const mesh = meshOf(world + objects)
   return mesh.workloads.get('Kubernetes//Pod/shop/web-1')!.authorizationPolicies
 }
 

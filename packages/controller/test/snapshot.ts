@@ -1,7 +1,8 @@
 // Snapshots from YAML, for tests.
 import { parseAllDocuments } from 'yaml'
 import type { KubeObject } from '../src/kinds/index.ts'
-import { emptySnapshot, type Snapshot } from '../src/model/index.ts'
+import { defaultSettings, emptySnapshot, type Mesh, type Snapshot } from '../src/model/index.ts'
+import { translate } from '../src/translate/index.ts'
 
 const lists: Readonly<Record<string, keyof Omit<Snapshot, 'nowUnixMs'>>> = {
   GatewayClass: 'gatewayClasses',
@@ -61,3 +62,8 @@ kind: GatewayClass
 metadata: { name: wishbone-waypoint, generation: 1 }
 spec: { controllerName: wishbone.dev/mesh-controller }
 `)
+
+/** What an installation with these objects gives to proxies. */
+export function meshOf(yaml: string): Mesh {
+  return translate(snapshotOf([...classes, ...objectsOf(yaml)]), defaultSettings).mesh
+}

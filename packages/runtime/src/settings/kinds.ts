@@ -1,4 +1,5 @@
 // The kinds of settings: each knows how to parse a variable's text and how to describe what it accepts.
+import { longestTimerMs } from '@wishbone/core/timers'
 
 /** One variable: its name, its default and its parser. `parse` returns undefined for text that is not acceptable. */
 export interface Setting<T> {
@@ -70,14 +71,11 @@ function parseDurationMs(value: string): number | undefined {
   return total
 }
 
-/** The longest that a timer of node takes, some 24 days: it fires a longer one at once. */
-const longestMs = 2 ** 31 - 1
-
 /** A duration such as "10s" or "500ms", given in milliseconds. A bare number is read as seconds. */
 export function duration(name: string, fallbackMs?: number): Setting<number> {
   const parse = (value: string) => {
     const ms = /^\d+$/.test(value) ? Number(value) * 1000 : parseDurationMs(value)
-    return ms === undefined ? undefined : Math.min(ms, longestMs)
+    return ms === undefined ? undefined : Math.min(ms, longestTimerMs)
   }
   return setting(name, 'a duration such as 10s, 500ms or 1h30m', parse, fallbackMs)
 }

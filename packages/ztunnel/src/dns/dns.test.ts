@@ -132,17 +132,22 @@ describe('answers', () => {
     expect(await resolver.answer(upstream, client, 'udp', failing)).toBeUndefined()
   })
 
-  test('an answer longer than a datagram asks for TCP', async () => {
-    const many = Array.from({ length: 60 }, (_, i) =>
-      workloadOf(`db-${i}`, `10.0.1.${i}`, { services: memberOf(headless, 80, 80) }),
+  /** For a headless service of so many endpoints. */
+  function resolverOf(endpoints: number): DnsResolver {
+    const many = Array.from({ length: endpoints }, (_, i) =>
+      workloadOf(`db-${i}`, `10.1.${(i >> 8) & 255}.${i & 255}`, { services: memberOf(headless, 80, 80) }),
     )
-    const big = new DnsResolver({
+    return new DnsResolver({
       state: stateOf({ workloads: [client, ...many], services: [serviceOf('db', '')] }),
       clusterDomain: 'cluster.local',
       network: '',
       random: () => 0,
       metrics: createMetrics({ process: false }),
     })
+  }
+
+  test('an answer longer than a datagram asks for TCP', async () => {
+    const big = resolverOf(60)
     const query = encode({ type: 'query', id: 9, questions: [{ type: 'A', name: 'db' }] })
     const never = async (): Promise<Buffer> => upstream
     expect(decode((await big.answer(query, client, 'udp', never))!)).toMatchObject({ flag_tc: true, answers: [] })
@@ -152,16 +157,7 @@ describe('answers', () => {
   test.each([2_000, 70_000])(
     'a headless service with %i endpoints is answered with as many as a message has room for',
     async (count) => {
-      const many = Array.from({ length: count }, (_, i) =>
-        workloadOf(`db-${i}`, `10.1.${(i >> 8) & 255}.${i & 255}`, { services: memberOf(headless, 80, 80) }),
-      )
-      const big = new DnsResolver({
-        state: stateOf({ workloads: [client, ...many], services: [serviceOf('db', '')] }),
-        clusterDomain: 'cluster.local',
-        network: '',
-        random: () => 0,
-        metrics: createMetrics({ process: false }),
-      })
+      const big = resolverOf(count)
       const query = encode({ type: 'query', id: 9, questions: [{ type: 'A', name: headless }] })
       const never = async (): Promise<Buffer> => upstream
       expect(decode((await big.answer(query, client, 'udp', never))!)).toMatchObject({ flag_tc: true, answers: [] })
