@@ -12,7 +12,7 @@ import { promisify } from 'node:util'
 import { createKubeClient, type KubeClient, readKubeConfig } from '@wishbone/cli'
 import { type Cluster, createCluster, interruptWaits, isLeaving, isReady, until } from '@wishbone/testing/cluster'
 import { readCommandLine } from '@wishbone/testing/command-line'
-import { striking } from './cluster/explain.ts'
+import { followWarnings, notReady, type Warnings } from './cluster/explain.ts'
 import { namespaceGone, removeNamespace } from './cluster/namespaces.ts'
 import { type Outside, startOutside } from './cluster/outside.ts'
 import { rolledOut, system, withZtunnelVariable } from './cluster/rollout.ts'
@@ -107,7 +107,7 @@ function theatreOf(cluster: Cluster): Theatre {
   }
 }
 
-async function play(theatre: Theatre, chosen: readonly Scene[]): Promise<boolean> {
+async function play(theatre: Theatre, chosen: readonly Scene[], warnings: Warnings): Promise<boolean> {
   const outcomes: { readonly scene: Scene; readonly seconds: number; readonly difference: string | undefined }[] = []
   let interrupted = false
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
@@ -121,8 +121,8 @@ async function play(theatre: Theatre, chosen: readonly Scene[]): Promise<boolean
     const difference = await playScene(scene, theatre)
     outcomes.push({ scene, seconds: (Date.now() - started.getTime()) / 1000, difference })
     if (difference === undefined) continue
-    const lines = await striking(theatre.cluster, [system, ...ownNamespaces], started).catch(() => [])
-    for (const line of lines) say(`  seen      ${line}`)
+    const pods = await notReady(theatre.cluster, [system, ...ownNamespaces]).catch(() => [])
+    for (const line of [...pods, ...warnings.since(started)]) say(`  seen      ${line}`)
   }
   say('')
   for (const { scene, seconds, difference } of outcomes) {
@@ -140,7 +140,8 @@ async function run(client: KubeClient, outside: Outside): Promise<number> {
   await meshIsThere(cluster)
   const chosen = chosenScenes()
   await setUp(cluster)
-  const passed = await play(theatreOf(cluster), chosen)
+  using warnings = followWarnings(client)
+  const passed = await play(theatreOf(cluster), chosen, warnings)
   if (!values.keep) for (const name of ownNamespaces) await removeNamespace(cluster, name)
   return passed ? 0 : 1
 }

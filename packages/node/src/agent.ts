@@ -170,7 +170,7 @@ export class Agent {
       throw new Error(`the network namespace ${netns} of pod ${podNamespace}/${podName} cannot be opened`)
     this.#consider(known)
     former?.renew()
-    await this.#workers.get(uid)?.settled(cniTimeoutMs)
+    await this.#workers.get(uid)?.settled(cniTimeoutMs, { startsPod: true })
   }
 
   /** What the API has, and whether the watch has told its end meanwhile. */

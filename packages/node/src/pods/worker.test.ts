@@ -1,6 +1,6 @@
 import { createLogger } from '@wishbone/runtime/log'
 import { closeFd, openNamespace } from '@wishbone/runtime/os'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { WorkerTools } from './tools.ts'
 import { PodWorker } from './worker.ts'
 
@@ -196,4 +196,22 @@ test('a sandbox that is made anew while the pod is still being taken in is captu
   expect(steps.filter((step) => step === 'capture')).toHaveLength(2)
   worker.want({ kind: 'out', ended: true }, [])
   await worker.settled(1000)
+})
+
+test('while the start of the pod waits, what failed is tried again every second', async () => {
+  vi.useFakeTimers()
+  try {
+    const { given, worker } = world()
+    const failures = 20
+    given.addErrors.push(...Array.from({ length: failures }, () => 'no certificate'))
+    worker.want({ kind: 'in', capture }, ['10.0.0.1'])
+    const ready = worker.settled(25_000, { startsPod: true })
+    await vi.advanceTimersByTimeAsync(failures * 1_000)
+    expect(worker.state).toBe('in')
+    await ready
+    worker.want({ kind: 'out', ended: true }, [])
+    await worker.settled(1000)
+  } finally {
+    vi.useRealTimers()
+  }
 })

@@ -16,6 +16,15 @@ export type Wanted =
   /** `ended`: the pod is gone or does not run; nothing is kept for it. */
   | { readonly kind: 'out'; readonly ended: boolean }
 
+interface Waiter {
+  readonly settled: PromiseWithResolvers<void>
+  /** The container runtime holds the pod's start back until then. */
+  readonly startsPod: boolean
+}
+
+const longestWaitMs = 15_000
+const longestWaitOfStartMs = 1_000
+
 export class PodWorker {
   readonly pod: PodIdentity
   readonly #tools: WorkerTools
@@ -29,7 +38,7 @@ export class PodWorker {
   #state: 'out' | 'entering' | 'in' | 'withdrawing' | 'leaving' = 'out'
   #running: Promise<void> | undefined
   #changed = Promise.withResolvers<void>()
-  #waiters: PromiseWithResolvers<void>[] = []
+  readonly #waiters = new Set<Waiter>()
   #lastError: Error | undefined
 
   constructor(pod: PodIdentity, tools: WorkerTools) {
@@ -82,17 +91,24 @@ export class PodWorker {
     })
   }
 
-  /** Resolves when what is wanted is so. Rejects with the last failure after `timeoutMs`. */
-  async settled(timeoutMs: number): Promise<void> {
+  /**
+   * Resolves when what is wanted is so. Rejects with the last failure after `timeoutMs`. While it `startsPod`, what failed is
+   * tried again every second: the container runtime would give the pod another chance only after much longer.
+   */
+  async settled(timeoutMs: number, { startsPod = false } = {}): Promise<void> {
     if (this.#settled()) return
-    const waiter = Promise.withResolvers<void>()
-    this.#waiters.push(waiter)
-    const timer = setTimeout(
-      () =>
-        waiter.reject(this.#lastError ?? new Error(`pod ${this.pod.namespace}/${this.pod.name} was not ready in time`)),
-      timeoutMs,
-    )
-    await waiter.promise.finally(() => clearTimeout(timer))
+    const waiter: Waiter = { settled: Promise.withResolvers<void>(), startsPod }
+    this.#waiters.add(waiter)
+    const timer = setTimeout(() => {
+      const { namespace, name } = this.pod
+      waiter.settled.reject(this.#lastError ?? new Error(`pod ${namespace}/${name} was not ready in time`))
+    }, timeoutMs)
+    try {
+      await waiter.settled.promise
+    } finally {
+      clearTimeout(timer)
+      this.#waiters.delete(waiter)
+    }
   }
 
   #settled(): boolean {
@@ -102,7 +118,7 @@ export class PodWorker {
   }
 
   async #run(): Promise<void> {
-    const waits = backoff({ firstMs: 100, maxMs: 15_000 })
+    const waits = backoff({ firstMs: 100, maxMs: longestWaitMs })
     while (!this.#settled()) {
       const changed = this.#changed.promise
       try {
@@ -114,11 +130,15 @@ export class PodWorker {
         this.#lastError = cause instanceof Error ? cause : new Error(String(cause))
         await this.#tools.failed(this.pod, this.#lastError)
         const rest = new AbortController()
-        await Promise.race([delay(waits.next(), rest.signal), changed])
+        await Promise.race([delay(Math.min(waits.next(), this.#patienceMs()), rest.signal), changed])
         rest.abort()
       }
     }
-    for (const waiter of this.#waiters.splice(0)) waiter.resolve()
+    for (const waiter of this.#waiters) waiter.settled.resolve()
+  }
+
+  #patienceMs(): number {
+    return [...this.#waiters].some(({ startsPod }) => startsPod) ? longestWaitOfStartMs : longestWaitMs
   }
 
   async #enter(capture: Capture): Promise<void> {
