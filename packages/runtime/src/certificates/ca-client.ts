@@ -1,9 +1,8 @@
 // Asks the controller (or istiod) for certificates: IstioCertificateService/CreateCertificate (ambient wire §2.7).
-import { readFile } from 'node:fs/promises'
-import type { Client } from '@grpc/grpc-js'
+import grpc from '@grpc/grpc-js'
 import { MeshError } from '@wishbone/core/errors'
 import { ca } from '@wishbone/proto'
-import { callMetadata, callUnary, meshChannel } from '../xds/grpc.ts'
+import { callMetadata, callUnary, openChannel, readRoots } from '../xds/grpc.ts'
 import { WorkloadCertificate } from './certificate.ts'
 import { createCsr } from './csr.ts'
 
@@ -26,12 +25,20 @@ export interface CaClientOptions {
   readonly timeoutMs?: number
 }
 
+interface Channel {
+  readonly roots: string | undefined
+  readonly client: grpc.Client
+  readonly madeMs: number
+}
+
 export class CaClient implements FetchesCertificates {
   readonly #options: CaClientOptions
-  #channel: { readonly roots: string; readonly client: Client } | undefined
+  readonly #timeoutMs: number
+  #channel: Channel | undefined
 
   constructor(options: CaClientOptions) {
     this.#options = options
+    this.#timeoutMs = options.timeoutMs ?? 10_000
   }
 
   /** A new key and a certificate for it, checked. Rejects with MeshError `certificate-unavailable`. */
@@ -62,7 +69,7 @@ export class CaClient implements FetchesCertificates {
   }
 
   async #sign(identity: string, csr: string): Promise<readonly string[]> {
-    const { ttlSeconds, impersonate, timeoutMs } = this.#options
+    const { ttlSeconds, impersonate } = this.#options
     const request = {
       csr,
       validityDuration: BigInt(ttlSeconds),
@@ -70,20 +77,33 @@ export class CaClient implements FetchesCertificates {
     }
     const metadata = await callMetadata(this.#options)
     const method = ca.IstioCertificateService.method.createCertificate
-    const answer = await callUnary(await this.#client(), method, request, { metadata, timeoutMs: timeoutMs ?? 10_000 })
+    const answer = await callUnary(await this.#client(), method, request, { metadata, timeoutMs: this.#timeoutMs })
     return answer.certChain
   }
 
-  /** The open channel, or a new one if the root file has changed since. */
-  async #client(): Promise<Client> {
-    const { address, rootCaFile } = this.#options
-    const roots = address.startsWith('http:') || rootCaFile === 'SYSTEM' ? '' : await readFile(rootCaFile, 'utf8')
-    if (this.#channel?.roots !== roots) {
-      this.close()
-      this.#channel = { roots, client: await meshChannel(this.#options) }
-    }
-    return this.#channel!.client
+  /**
+   * The open channel, or a new one: when the root file has changed, and when this one has got no connection in the time of a
+   * call. grpc-js itself gives no attempt up: a peer that is gone without a word would be waited for until the kernel does,
+   * one that went between its SYN-ACK and its handshake for ever.
+   */
+  async #client(): Promise<grpc.Client> {
+    const roots = await readRoots(this.#options)
+    const known = this.#channel
+    if (known !== undefined && known.roots === roots && (isConnected(known) || isYoung(known, this.#timeoutMs)))
+      return known.client
+    this.close()
+    const client = openChannel(this.#options, roots)
+    this.#channel = { roots, client, madeMs: performance.now() }
+    return client
   }
+}
+
+function isConnected({ client }: Channel): boolean {
+  return client.getChannel().getConnectivityState(false) === grpc.connectivityState.READY
+}
+
+function isYoung({ madeMs }: Channel, limitMs: number): boolean {
+  return performance.now() - madeMs < limitMs
 }
 
 function endWithNewline(pem: string): string {

@@ -1,6 +1,8 @@
 // Against a gRPC server in this process, over TLS as in production.
 import { generateKeyPairSync } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { create } from '@bufbuild/protobuf'
@@ -301,7 +303,7 @@ describe('AdsClient', () => {
 })
 
 describe('CaClient', () => {
-  const make = () =>
+  const make = (timeoutMs = 10_000) =>
     new CaClient({
       address: `https://localhost:${port}`,
       rootCaFile: join(folder, 'root.pem'),
@@ -309,6 +311,7 @@ describe('CaClient', () => {
       clusterId: 'Kubernetes',
       ttlSeconds: 600,
       impersonate: true,
+      timeoutMs,
     })
 
   test('gets a certificate for the identity that it names', async () => {
@@ -340,5 +343,38 @@ describe('CaClient', () => {
     await listen(port)
     expect((await authority.fetch(identity)).rootsPem).toBe(root.certPem)
     authority.close()
+  })
+
+  test('does not wait for ever for a controller that went while it connected', async () => {
+    server.forceShutdown()
+    const open: Socket[] = []
+    const mute = createServer((socket) => void open.push(socket)).listen(port, 'localhost')
+    await once(mute, 'listening')
+    const authority = make(400)
+    await expect(authority.fetch(identity)).rejects.toMatchObject({ code: 'certificate-unavailable' })
+    mute.close()
+    await listen(port)
+    expect(await authority.fetch(identity)).toMatchObject({ identity })
+    expect(open).toHaveLength(1)
+    authority.close()
+    for (const socket of open) socket.destroy()
+  })
+
+  test('has one connection however many ask at once', async () => {
+    let connections = 0
+    const direct = port
+    const relay = createServer((socket) => {
+      connections++
+      const onward = connect(direct, 'localhost')
+      socket.pipe(onward).pipe(socket)
+      for (const one of [socket, onward]) one.on('error', () => undefined)
+    }).listen(0, 'localhost')
+    await once(relay, 'listening')
+    port = (relay.address() as AddressInfo).port
+    const authority = make()
+    await Promise.all([authority.fetch(identity), authority.fetch(identity), authority.fetch(identity)])
+    expect(connections).toBe(1)
+    authority.close()
+    relay.close()
   })
 })

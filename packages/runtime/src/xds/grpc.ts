@@ -63,12 +63,25 @@ const maxMessageBytes = 200 << 20
 
 /** A channel to the controller. Throws if the root file cannot be read: there is no unverified connection. */
 export async function meshChannel(settings: MeshChannelOptions): Promise<grpc.Client> {
+  return openChannel(settings, await readRoots(settings))
+}
+
+/** The text of the root file; undefined where none is needed. Throws if it cannot be read. */
+export async function readRoots({ address, rootCaFile }: MeshChannelOptions): Promise<string | undefined> {
+  const none = address.startsWith('http:') || rootCaFile === undefined || rootCaFile === 'SYSTEM'
+  return none ? undefined : await readFile(rootCaFile, 'utf8')
+}
+
+/** As `meshChannel`, with the roots that were read; undefined for the machine's own store. */
+export function openChannel(settings: MeshChannelOptions, roots: string | undefined): grpc.Client {
   const url = new URL(settings.address)
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
     throw new Error(`${settings.address} is neither https:// nor http://`)
   const port = url.port || (url.protocol === 'https:' ? '443' : '80')
   const credentials =
-    url.protocol === 'http:' ? grpc.credentials.createInsecure() : await tlsCredentials(settings.rootCaFile)
+    url.protocol === 'http:'
+      ? grpc.credentials.createInsecure()
+      : grpc.credentials.createSsl(roots === undefined ? null : Buffer.from(roots))
   return new grpc.Client(`${url.hostname}:${port}`, credentials, {
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_send_message_length': -1,
@@ -87,11 +100,6 @@ export async function meshChannel(settings: MeshChannelOptions): Promise<grpc.Cl
         }),
     ...settings.options,
   })
-}
-
-async function tlsCredentials(rootCaFile: string | undefined): Promise<grpc.ChannelCredentials> {
-  if (rootCaFile === undefined || rootCaFile === 'SYSTEM') return grpc.credentials.createSsl()
-  return grpc.credentials.createSsl(await readFile(rootCaFile))
 }
 
 /** Metadata of every call (ambient wire §2.1). The token file is read again each time; a missing file means no token. */
