@@ -2,7 +2,7 @@
 import grpc from '@grpc/grpc-js'
 import { MeshError } from '@wishbone/core/errors'
 import { ca } from '@wishbone/proto'
-import { callMetadata, callUnary, openChannel, readRoots } from '../xds/grpc.ts'
+import { callMetadata, callUnary, connectMs, openChannel, readRoots } from '../xds/grpc.ts'
 import { WorkloadCertificate } from './certificate.ts'
 import { createCsr } from './csr.ts'
 
@@ -82,14 +82,18 @@ export class CaClient implements FetchesCertificates {
   }
 
   /**
-   * The open channel, or a new one: when the root file has changed, and when this one has got no connection in the time of a
-   * call. grpc-js itself gives no attempt up: a peer that is gone without a word would be waited for until the kernel does,
+   * The open channel, or a new one: when the root file has changed, and when this one has got no connection in time. grpc-js
+   * itself gives no attempt up: a peer that is gone without a word would be waited for until the kernel does,
    * one that went between its SYN-ACK and its handshake for ever.
    */
   async #client(): Promise<grpc.Client> {
     const roots = await readRoots(this.#options)
     const known = this.#channel
-    if (known !== undefined && known.roots === roots && (isConnected(known) || isYoung(known, this.#timeoutMs)))
+    if (
+      known !== undefined &&
+      known.roots === roots &&
+      (isConnected(known) || isYoung(known, Math.min(connectMs, this.#timeoutMs)))
+    )
       return known.client
     this.close()
     const client = openChannel(this.#options, roots)

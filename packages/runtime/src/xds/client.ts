@@ -7,7 +7,7 @@ import { discovery } from '@wishbone/proto'
 import { backoff } from '../lifecycle/backoff.ts'
 import { delay } from '../lifecycle/delay.ts'
 import { inTurns, type Steps } from '../lifecycle/in-turns.ts'
-import { callMetadata, callStream, type MeshChannelOptions, meshChannel } from './grpc.ts'
+import { callMetadata, callStream, connectMs, type MeshChannelOptions, meshChannel } from './grpc.ts'
 import { type ResponseEnvelope, readEnvelope, readResource } from './response.ts'
 import type { AdsEvents, AdsNode, AdsResource, AdsType, RejectedResource } from './types.ts'
 import { Waiters } from './waiters.ts'
@@ -42,8 +42,6 @@ const ordinaryEnds: ReadonlySet<number> = new Set([
 ])
 
 const maxPauseMs = 2_000
-/** A controller whose node is gone answers nothing at all; the next attempt may reach another replica. */
-const connectMs = 5_000
 
 /**
  * Lifecycle: run() opens a channel and a stream, sends the first request of every type with the versions that are held, and answers

@@ -61,6 +61,9 @@ export interface MeshChannelOptions {
 /** 200 MiB: a first answer holds the whole mesh (ambient wire §2.1). */
 const maxMessageBytes = 200 << 20
 
+/** A controller whose node is gone answers nothing at all, and grpc-js waits; the next attempt may reach another replica. */
+export const connectMs = 5_000
+
 /** A channel to the controller. Throws if the root file cannot be read: there is no unverified connection. */
 export async function meshChannel(settings: MeshChannelOptions): Promise<grpc.Client> {
   return openChannel(settings, await readRoots(settings))
