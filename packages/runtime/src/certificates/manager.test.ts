@@ -121,6 +121,27 @@ describe('a certificate', () => {
   })
 })
 
+describe('a clock', () => {
+  test('that jumps past the end of a certificate starts no second row of renewals', async () => {
+    await manager.get(identity)
+    vi.setSystemTime(Date.now() + 120 * minute)
+    await manager.get(identity)
+    expect(authority.asked).toHaveLength(2)
+    // One renewal every half hour.
+    await vi.advanceTimersByTimeAsync(121 * minute)
+    expect(authority.asked).toHaveLength(6)
+  })
+
+  test('that passes the end of a certificate ends the long pauses between attempts', async () => {
+    const { notAfter } = await manager.get(identity)
+    authority.failing = true
+    await vi.advanceTimersByTimeAsync(notAfter.getTime() - Date.now() - 1)
+    authority.failing = false
+    await vi.advanceTimersByTimeAsync(2_500)
+    expect(manager.current(identity)).toBeDefined()
+  })
+})
+
 describe('many identities', () => {
   const name = (index: number) => `spiffe://cluster.local/ns/shop/sa/s${index}`
 

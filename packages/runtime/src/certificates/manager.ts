@@ -146,6 +146,8 @@ export class CertificateManager {
 
   #fetch(entry: Entry, priority: Priority): Promise<WorkloadCertificate> {
     entry.nextAttemptMs = undefined
+    // A connection may have asked before its time: a clock that jumps makes certificates expire.
+    clearTimeout(entry.timer)
     entry.attempt = this.#queue
       .run(entry.identity, priority, () => this.#options.authority.fetch(entry.identity))
       .then(
@@ -173,8 +175,11 @@ export class CertificateManager {
     entry.lastError = error
     if (this.#entries.get(entry.identity) === entry) {
       const failures = entry.failures++
-      const longestMs = entry.current?.isValidAt(Date.now()) ? maxRetryMs : maxUrgentRetryMs
-      const pauseMs = Math.min(longestMs, firstRetryMs * 2 ** Math.min(failures, 20)) * (0.8 + 0.4 * this.#random())
+      const jitter = 0.8 + 0.4 * this.#random()
+      // What is still valid is not waited for beyond its end.
+      const leftMs = (entry.current?.notAfter.getTime() ?? 0) - Date.now()
+      const longestMs = Math.max(maxUrgentRetryMs * jitter, Math.min(maxRetryMs * jitter, leftMs))
+      const pauseMs = Math.min(longestMs, firstRetryMs * 2 ** Math.min(failures, 20) * jitter)
       const fields = {
         identity: entry.identity,
         retryInMs: Math.round(pauseMs),
