@@ -26,6 +26,12 @@ export interface KeptCertificate extends Disposable {
   renew(): void
 }
 
+/**
+ * How often the time is looked at: certificates go by the clock on the wall, which jumps, and goes on while a machine sleeps;
+ * timers do not.
+ */
+const lookMs = 60_000
+
 /** Calls back with a first certificate at once and with each next one; returns the way to stop. */
 export function keepServerCertificate(
   authority: () => Authority,
@@ -38,6 +44,14 @@ export function keepServerCertificate(
 ): KeptCertificate {
   const { log, ttlSeconds = 86_400, onRenew } = options
   let timer: NodeJS.Timeout | undefined
+  let issuedMs = 0
+  let renewMs = 0
+  const look = (): void => {
+    clearTimeout(timer)
+    const now = Date.now()
+    if (now < issuedMs || now >= renewMs) renew()
+    else timer = setTimeout(look, Math.min(lookMs, renewMs - now)).unref()
+  }
   const renew = (): void => {
     let lifeMs = 60_000
     try {
@@ -50,9 +64,9 @@ export function keepServerCertificate(
     } catch (cause) {
       log.error('cannot renew the server certificate; the old one stays in use', { error: cause })
     }
-    clearTimeout(timer)
-    timer = setTimeout(renew, Math.max(1_000, lifeMs / 2))
-    timer.unref()
+    issuedMs = Date.now()
+    renewMs = issuedMs + Math.max(1_000, lifeMs / 2)
+    look()
   }
   renew()
   return { renew, [Symbol.dispose]: () => clearTimeout(timer) }
