@@ -78,6 +78,20 @@ describe('a changed authority', () => {
     expect(current.certPem).toBe(one.certPem)
   })
 
+  test('that cannot be read when its change is told is read again', async () => {
+    put('cacerts', one, one.certPem)
+    await follow()
+    let refused = 0
+    const get = client.get.bind(client)
+    client.get = async (path, signal) => {
+      if (refused++ < 2) throw new Error('the API is busy')
+      return get(path, signal)
+    }
+    put('cacerts', one, one.certPem + two.certPem)
+    await eventually('both roots', () => current.rootsPem.includes(two.certPem.trim()))
+    expect(log.lines.filter((line) => line.includes('the API is busy'))).toHaveLength(1)
+  })
+
   test('that is broken or gone leaves the last one in use', async () => {
     put('cacerts', one, one.certPem)
     await follow()

@@ -3,6 +3,7 @@
 import { X509Certificate } from 'node:crypto'
 import { splitPem } from '@wishbone/runtime/certificates'
 import { type KubeClient, listWatch } from '@wishbone/runtime/kube'
+import { backoff } from '@wishbone/runtime/lifecycle'
 import { Debouncer, watchedKinds } from '../kube/index.ts'
 import { type Log, messageOf } from '../log.ts'
 import { type Authority, authoritySecrets, readAuthority } from './authority.ts'
@@ -24,9 +25,13 @@ export async function followAuthority(options: FollowOptions): Promise<void> {
     if (complaint !== reason) log.error(message, { reason })
     complaint = reason
   }
+  const waits = backoff({ firstMs: 200, maxMs: 30_000 })
+  let again: NodeJS.Timeout | undefined
   const look = async (): Promise<void> => {
+    clearTimeout(again)
     try {
       const next = await readAuthority({ client, namespace, signal })
+      waits.reset()
       if (next === undefined)
         return complain('the authority’s Secret is gone; its last content stays in use', 'neither of them exists')
       const before = current()
@@ -41,8 +46,11 @@ export async function followAuthority(options: FollowOptions): Promise<void> {
       log.info('the certificate authority has changed', { secret: next.source })
       onChange(next)
     } catch (cause) {
-      if (!signal.aborted)
-        complain('a changed certificate authority cannot be read; the last one stays in use', messageOf(cause))
+      if (signal.aborted) return
+      complain('a changed certificate authority cannot be read; the last one stays in use', messageOf(cause))
+      // Its watch has told of the change, and will not again.
+      again = setTimeout(poke, waits.next())
+      again.unref()
     }
   }
   using looks = new Debouncer(look, { quietMs: 200, maxMs: 1_000 })
@@ -54,6 +62,7 @@ export async function followAuthority(options: FollowOptions): Promise<void> {
       return listWatch(client, kind, handler, { log, signal })
     }),
   )
+  clearTimeout(again)
 }
 
 function sameAuthority(a: Authority, b: Authority): boolean {
