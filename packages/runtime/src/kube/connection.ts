@@ -65,7 +65,7 @@ function podConnection(host: string, port: string, folder: string): Connection {
   return {
     server,
     async prepare() {
-      if (read !== undefined && Date.now() - read.atMs < rereadMs) return read.prepared
+      if (read !== undefined && performance.now() - read.atMs < rereadMs) return read.prepared
       try {
         const token = (await readFile(`${folder}/token`, 'utf8')).trim()
         const ca = plain ? '' : await readFile(`${folder}/ca.crt`, 'utf8')
@@ -75,7 +75,7 @@ function podConnection(host: string, port: string, folder: string): Connection {
             : plain
               ? new http.Agent(agentOptions)
               : new https.Agent({ ...agentOptions, ca })
-        read = { atMs: Date.now(), ca, prepared: { agent, headers: { authorization: `Bearer ${token}` } } }
+        read = { atMs: performance.now(), ca, prepared: { agent, headers: { authorization: `Bearer ${token}` } } }
       } catch (cause) {
         if (read === undefined) throw new Error(`cannot read the service account's files in ${folder}`, { cause })
       }
