@@ -1,5 +1,6 @@
 // A user's regular expression: RE2 syntax, compiled once, linear in the length of the text. Never the built-in RegExp.
 import { RE2JS } from 're2js'
+import { patternSize } from './pattern-size.ts'
 
 export interface Pattern {
   readonly source: string
@@ -7,15 +8,31 @@ export interface Pattern {
   test(text: string): boolean
 }
 
+/** The longest that the Gateway API allows. */
 const maxSourceLength = 4096
 
-/** Compiles an expression, anchored at both ends. Undefined when it is no RE2 expression or is unreasonably long. */
+/**
+ * In instructions, of one expression: twice what the longest without repeats needs. Istio allows Envoy 32,768 (re2.max_program_size),
+ * and that is faster by far. Above it, a few hundred characters of one tenant's route kept a gateway that others share busy for
+ * seconds with each request.
+ */
+const maxSize = 8_192
+
+/** Compiles an expression, anchored at both ends. Undefined when it is no RE2 expression or it is unreasonably large. */
 export function compilePattern(source: string): Pattern | undefined {
-  if (source.length > maxSourceLength) return undefined
+  if (patternProblem(source) !== undefined) return undefined
   try {
     const compiled = RE2JS.compile(source)
     return { source, test: (text) => compiled.matches(text) }
   } catch {
     return undefined
   }
+}
+
+/** What is wrong with the size of an expression that is to be compiled, if anything. */
+export function patternProblem(source: string): string | undefined {
+  if (source.length > maxSourceLength) return `has ${source.length} characters; ${maxSourceLength} are the most`
+  const size = patternSize(source)
+  if (!(size <= maxSize)) return `is too large: ${size} steps with its repeats written out; ${maxSize} are the most`
+  return undefined
 }

@@ -195,6 +195,25 @@ test('a regular expression that is none takes only its own match out of force', 
   expect(ruleFor(listeners.get('service/shop/a/80'), 'x', '/(')).toBe('404')
 })
 
+test('the expressions of a route are compiled once, however many listeners it is at', () => {
+  const names = ['g', 'h']
+  const { listeners } = compile(
+    resources(
+      names.map((name) => gateway(name, `${name}.com`)),
+      [
+        {
+          name: 'r',
+          parents: names.map((listener) => ({ listener })),
+          matches: [{ path: { kind: { case: 'regex', value: '/a+' } } }],
+        },
+      ],
+    ),
+  )
+  const [one, other] = names.map((name) => listeners.get(name)?.http?.any.get('')?.regexes[0]?.path)
+  expect(one).toMatchObject({ kind: 'regex' })
+  expect(one).toBe(other)
+})
+
 test('unknown backends and filters fail closed', () => {
   const { listeners } = compile(
     resources(

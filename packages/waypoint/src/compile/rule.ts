@@ -17,15 +17,21 @@ export interface Attachment<T> {
 /** Entries for each parent, match and hostname. A match that does not compile is left out and reported. */
 export function attachmentsOf(route: l7.Route, report: (reason: string) => void): readonly Attachment<Rule>[] {
   const target = compileRule(route)
-  // Of a regular expression that is wrong it is said once, however many parents there are.
-  const reasons = new Set<string>()
-  const attachments = route.parents.map(({ listener, hostnames }) => ({
+  // Once, however many parents there are: a route may be at all of dozens of listeners.
+  const matches = compileMatches(route, report)
+  return route.parents.map(({ listener, hostnames }) => ({
     listener,
     namespace: route.consumerNamespace,
-    entries: compileEntries(route, { target, hostnames, report: (reason) => reasons.add(reason) }),
+    entries: matches.flatMap((match) =>
+      (hostnames.length > 0 ? hostnames : anyHost).map(({ effective, original }) => ({
+        effective,
+        original,
+        ...match,
+        resource: route.name,
+        target,
+      })),
+    ),
   }))
-  for (const reason of reasons) report(reason)
-  return attachments
 }
 
 function compileRule(route: l7.Route): Rule {
@@ -45,34 +51,23 @@ function compileRule(route: l7.Route): Rule {
   }
 }
 
-function compileEntries(
-  route: l7.Route,
-  {
-    target,
-    hostnames,
-    report,
-  }: {
-    readonly target: Rule
-    readonly hostnames: readonly l7.RouteHostname[]
-    readonly report: (reason: string) => void
-  },
-): readonly Entry<Rule>[] {
-  const entries: Entry<Rule>[] = []
+type CompiledMatch = Pick<Entry<Rule>, 'path' | 'method' | 'headers' | 'query' | 'precedence'>
+
+function compileMatches(route: l7.Route, report: (reason: string) => void): readonly CompiledMatch[] {
+  const compiled: CompiledMatch[] = []
   const matches = route.matches.length > 0 ? route.matches : [undefined]
   for (const request of matches) {
     const path = compilePath(pathSpec(request?.path))
     const headers = compileValues((request?.headers ?? []).map(valueSpec), true)
     const query = compileValues((request?.query ?? []).map(valueSpec), false)
     if (path === undefined || headers === undefined || query === undefined) {
-      report(`match ${request?.index ?? 0} has a regular expression that is not RE2 syntax`)
+      report(`match ${request?.index ?? 0} has a regular expression that is not RE2 syntax or too large`)
       continue
     }
     const precedence = { ...precedenceOf(route.precedence), match: request?.index ?? 0 }
-    const method = request?.method ?? ''
-    for (const { effective, original } of hostnames.length > 0 ? hostnames : anyHost)
-      entries.push({ effective, original, path, method, headers, query, precedence, resource: route.name, target })
+    compiled.push({ path, method: request?.method ?? '', headers, query, precedence })
   }
-  return entries
+  return compiled
 }
 
 /** For TLSRoutes hostnames are compared with the SNI; for TCPRoutes there are none. */
