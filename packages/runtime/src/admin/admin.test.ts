@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import http from 'node:http'
+import net from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { createLogger } from '../log/index.ts'
 import { createMetrics } from '../metrics/index.ts'
@@ -34,6 +36,44 @@ test('metrics and readiness, which names what it waits for', async () => {
   expect(waiting).toEqual({ status: 503, body: 'not ready, waiting for: xds, certificate\n' })
   pending = []
   expect((await get(status.readyPort, '/healthz/ready')).status).toBe(200)
+})
+
+test('who holds connections open keeps nobody from readiness', async () => {
+  const metrics = createMetrics({ process: false })
+  const status = await startStatusServers({ metrics, ready: () => [], ports: { metrics: 0, ready: 0 } })
+  cleanups.push(status)
+  const held = Array.from({ length: 256 }, () => net.connect(status.readyPort, '127.0.0.1').on('error', () => {}))
+  await Promise.all(held.map((socket) => once(socket, 'connect')))
+  expect((await get(status.readyPort, '/healthz/ready')).status).toBe(200)
+  for (const socket of held) socket.destroy()
+})
+
+test('of the metrics no more is made than their reader takes, and nothing more when it goes', async () => {
+  let made = 0
+  let ended = false
+  async function* pieces() {
+    try {
+      for (;;) {
+        made += 1 << 16
+        yield 'm'.repeat(1 << 16)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    } finally {
+      ended = true
+    }
+  }
+  const metrics = { ...createMetrics({ process: false }), pieces, text: async () => 'm'.repeat(1 << 28) }
+  const status = await startStatusServers({ metrics, ready: () => [], ports: { metrics: 0, ready: 0 } })
+  cleanups.push(status)
+  const reader = net.connect(status.metricsPort, '127.0.0.1').pause()
+  reader.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n')
+  let before = -1
+  await expect.poll(() => before === (before = made), { interval: 200, timeout: 10_000 }).toBe(true)
+  expect(made).toBeGreaterThan(0)
+  expect(made).toBeLessThan(64 << 20)
+  expect(ended).toBe(false)
+  reader.destroy()
+  await expect.poll(() => ended).toBe(true)
 })
 
 test('a port that is taken is named', async () => {

@@ -1,6 +1,6 @@
 // Metrics and readiness. Readiness names what it waits for, so that a pod that stays unready explains itself.
 import type { Metrics } from '../metrics/index.ts'
-import { reply, type StartedServer, startServer } from './server.ts'
+import { reply, replyInPieces, type StartedServer, startServer } from './server.ts'
 
 export interface StatusOptions {
   readonly metrics: Metrics
@@ -27,7 +27,7 @@ export async function startStatusServers(options: StatusOptions): Promise<Status
   const handle: Parameters<typeof startServer>[0] = async (request, response) => {
     const path = new URL(request.url ?? '/', 'http://localhost').pathname
     if (path === '/metrics' || path === '/stats/prometheus') {
-      return reply(response, 200, await options.metrics.text(), exposition)
+      return replyInPieces(response, options.metrics.pieces(), exposition)
     }
     if (readyPaths.has(path)) {
       const pending = options.ready()

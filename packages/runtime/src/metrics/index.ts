@@ -1,10 +1,11 @@
 // Metrics of a program in a registry of its own, for Prometheus.
+export type { Labels } from './bounded.ts'
+export type { Sample } from './exposition.ts'
 export {
   type Counter,
   createMetrics,
   type Gauge,
   type Histogram,
   type HistogramOptions,
-  type Labels,
   type Metrics,
 } from './metrics.ts'

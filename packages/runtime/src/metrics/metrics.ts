@@ -7,12 +7,9 @@ import {
   Histogram as PromHistogram,
   Registry,
 } from 'prom-client'
+import { boundedSeries, type CounterHandle, type Labels } from './bounded.ts'
+import { expose } from './exposition.ts'
 
-export type Labels<K extends string> = Readonly<Record<K, string>>
-
-export interface CounterHandle {
-  inc(by?: number): void
-}
 export interface GaugeHandle {
   inc(by?: number): void
   dec(by?: number): void
@@ -63,6 +60,8 @@ export interface Metrics {
   ): Histogram<K>
   /** The exposition text. */
   text(): Promise<string>
+  /** The same, for readers that take it bit by bit. */
+  pieces(): AsyncIterable<string>
 }
 
 export interface MetricsOptions {
@@ -70,14 +69,18 @@ export interface MetricsOptions {
   readonly process?: boolean
 }
 
-/** Handles by label values, so that a series is resolved by prom-client once. */
-function cached<K extends string, H>(names: readonly K[], make: (values: Labels<K>) => H) {
-  const handles = new Map<string, H>()
-  const keyOf = (values: Labels<K>) => {
+const keyIn =
+  <K extends string>(names: readonly K[]) =>
+  (values: Labels<K>): string => {
     let key = ''
     for (const name of names) key += `${values[name]}\u0000`
     return key
   }
+
+/** Handles by label values, so that a series is resolved by prom-client once. */
+function cached<K extends string, H>(names: readonly K[], make: (values: Labels<K>) => H) {
+  const handles = new Map<string, H>()
+  const keyOf = keyIn(names)
   return {
     get(values: Labels<K>): H {
       const key = keyOf(values)
@@ -111,12 +114,16 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
 
   return {
     registry,
-    text: () => registry.metrics(),
+    async text() {
+      let all = ''
+      for await (const piece of expose(registry)) all += piece
+      return all
+    },
+    pieces: () => expose(registry),
     counter<const K extends string = never>(name: string, help: string, labels: readonly K[] = []): Counter<K> {
       return once(name, () => {
         const counter = new PromCounter<K>({ name, help, labelNames: labels, registers: [registry] })
-        const handles = cached(labels, (values) => counter.labels(values))
-        return { labels: handles.get, inc: (by?: number) => counter.inc(by ?? 1) }
+        return { labels: boundedSeries(counter, keyIn(labels)), inc: (by?: number) => counter.inc(by ?? 1) }
       })
     },
     gauge<const K extends string = never>(

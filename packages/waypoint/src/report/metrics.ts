@@ -1,7 +1,7 @@
 // Istio's HTTP metrics. Series live in plain numbers and meet prom-client only when somebody asks for them: hashing
 // twenty labels for each request would cost more than the rest of the report.
 import { errorTable } from '@wishbone/core/errors'
-import type { Metrics } from '@wishbone/runtime/metrics'
+import type { Metrics, Sample } from '@wishbone/runtime/metrics'
 import type { RequestRecord } from '../pipeline/record.ts'
 import { type DestinationLabels, destinationOf } from './destination.ts'
 import { HistogramSeries } from './histogram.ts'
@@ -16,13 +16,8 @@ interface Series {
   readonly responseBytes: HistogramSeries
 }
 
-interface Sample {
-  readonly labels: Readonly<Record<string, string>>
-  readonly value: number
-  readonly metricName?: string
-}
-
-const maxSeries = 20_000
+/** Of 64 lines each. */
+const maxSeries = 5_000
 
 export interface HttpMetrics {
   record(record: RequestRecord): void
@@ -31,17 +26,18 @@ export interface HttpMetrics {
 /** Registers the metrics. `reporter` says "waypoint", or "source" of gateways; it is asked when something is to be reported. */
 export function createHttpMetrics(metrics: Metrics, reporter: () => string): HttpMetrics {
   const series = new Map<string, Series>()
-  const bySource = new WeakMap<SourceLabels, WeakMap<DestinationLabels, Map<string, Series>>>()
-  const register = (name: string, help: string, type: string, collect: () => Sample[]) => {
+  let bySource = new WeakMap<SourceLabels, WeakMap<DestinationLabels, Map<string, Series>>>()
+  let gone = 0
+  const register = (name: string, help: string, type: string, collect: () => Iterable<Sample>) => {
     const get = async () => ({ name, help, type, values: collect(), aggregator: 'sum' })
     // prom-client asks of a metric only its name and `get`; its types ask for one of its classes.
     metrics.registry.registerMetric({ name, get, reset: () => series.clear() } as never)
   }
   register('istio_requests_total', 'Requests handled.', 'counter', () =>
-    [...series.values()].map(({ labels, requests }) => ({ labels, value: requests })),
+    [...series.values()].map(({ labels, requests }) => ({ sharedLabels: labels, value: requests })),
   )
   const histogram = (name: string, help: string, of: (series: Series) => HistogramSeries) =>
-    register(name, help, 'histogram', () => [...series.values()].flatMap((one) => samplesOf(name, one, of(one))))
+    register(name, help, 'histogram', () => samplesOfAll(name, [...series.values()], of))
   histogram('istio_request_duration_milliseconds', 'Time to the end of the response.', (one) => one.duration)
   histogram('istio_request_bytes', 'Size of request bodies.', (one) => one.requestBytes)
   histogram('istio_response_bytes', 'Size of response bodies.', (one) => one.responseBytes)
@@ -67,6 +63,8 @@ export function createHttpMetrics(metrics: Metrics, reporter: () => string): Htt
         series.delete(oldest)
         // Whoever still has it begins anew: it would be counted where nobody looks.
         one.isKept = false
+        // They are found by what is remembered of their source still: as many again are enough to remember.
+        if (++gone % maxSeries === 0) bySource = new WeakMap()
       }
       const empty = () => new HistogramSeries()
       found = { isKept: true, labels, requests: 0, duration: empty(), requestBytes: empty(), responseBytes: empty() }
@@ -133,12 +131,21 @@ function labelsOf(
   }
 }
 
+/** Made as they are read: all at once would be a million objects. */
+function* samplesOfAll(
+  name: string,
+  all: readonly Series[],
+  of: (series: Series) => HistogramSeries,
+): Generator<Sample> {
+  for (const one of all) yield* samplesOf(name, one, of(one))
+}
+
 function samplesOf(name: string, { labels, requests }: Series, histogram: HistogramSeries): Sample[] {
   const samples: Sample[] = []
   histogram.forEachBucket((le, value) =>
-    samples.push({ metricName: `${name}_bucket`, labels: { ...labels, le }, value }),
+    samples.push({ metricName: `${name}_bucket`, labels: { le }, sharedLabels: labels, value }),
   )
-  samples.push({ metricName: `${name}_sum`, labels, value: histogram.sum })
-  samples.push({ metricName: `${name}_count`, labels, value: requests })
+  samples.push({ metricName: `${name}_sum`, sharedLabels: labels, value: histogram.sum })
+  samples.push({ metricName: `${name}_count`, sharedLabels: labels, value: requests })
   return samples
 }

@@ -15,6 +15,8 @@ export interface SourceLabels {
 
 const known = new Map<string, SourceLabels>()
 const maxKnown = 10_000
+/** No name of Kubernetes is longer. */
+const longestName = 253
 
 /** The same object for equal sources, remembered at the connection. */
 export function sourceOf(connection: Connection): SourceLabels {
@@ -22,12 +24,12 @@ export function sourceOf(connection: Connection): SourceLabels {
   if (remembered !== undefined) return remembered
   const { baggage, peer } = connection
   const labels = {
-    workload: baggage.workloadName ?? 'unknown',
-    namespace: peer?.namespace ?? baggage.namespace ?? 'unknown',
-    canonicalService: baggage.service ?? 'unknown',
-    canonicalRevision: baggage.revision ?? 'latest',
+    workload: said(baggage.workloadName),
+    namespace: peer?.namespace ?? said(baggage.namespace),
+    canonicalService: said(baggage.service),
+    canonicalRevision: said(baggage.revision, 'latest'),
     principal: peer === undefined ? 'unknown' : `spiffe://${principalOf(peer)}`,
-    cluster: baggage.cluster ?? 'unknown',
+    cluster: said(baggage.cluster),
     security: peer === undefined ? 'none' : 'mutual_tls',
   }
   const key = Object.values(labels).join('\u0001')
@@ -40,3 +42,5 @@ export function sourceOf(connection: Connection): SourceLabels {
   connection.sourceLabels = source
   return source
 }
+
+const said = (name: string | undefined, otherwise = 'unknown'): string => name?.slice(0, longestName) ?? otherwise
