@@ -81,7 +81,16 @@ function matchesRest<T>(entry: Entry<T>, head: RequestHead): boolean {
   if (entry.method !== '' && entry.method !== head.method) return false
   for (const match of entry.headers) if (!matchesValue(match, head.header(match.name))) return false
   if (entry.query.length === 0) return true
-  const query = parseQuery(head.query)
+  const query = queryOf(head)
   for (const match of entry.query) if (!matchesValue(match, query.get(match.name))) return false
   return true
+}
+
+const queries = new WeakMap<RequestHead, ReadonlyMap<string, string>>()
+
+/** Read once for all entries: a client may send thousands of parameters, and each entry may ask for one. */
+function queryOf(head: RequestHead): ReadonlyMap<string, string> {
+  let query = queries.get(head)
+  if (query === undefined) queries.set(head, (query = parseQuery(head.query)))
+  return query
 }

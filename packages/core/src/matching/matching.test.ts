@@ -339,6 +339,22 @@ test('what is looked at does not grow with the number of routes', () => {
   expect(counts[1]).toBe(counts[0])
 })
 
+test('the query of a request is read once, however many entries ask for it', () => {
+  const entries = Array.from({ length: 50 }, (_, index) =>
+    entry(`r${index}`, { query: [exact('version', String(index))], match: index }),
+  )
+  let reads = 0
+  const asked = {
+    ...head({}),
+    get query() {
+      reads++
+      return 'a&version=49'
+    },
+  }
+  expect(findEntry(buildHostTable(entries), asked)?.target).toBe('r49')
+  expect(reads).toBe(1)
+})
+
 test('query parsing never throws and keeps the first of equal names', () => {
   expect([...parseQuery('a=1&a=2&b&c=%zz&d=x+y&=v&&e=%E2%82%AC')]).toEqual([
     ['a', '1'],
