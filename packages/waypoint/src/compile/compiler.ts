@@ -18,6 +18,13 @@ export interface ResourceChanges {
   readonly udpRoutes: Changed<l7.UdpRoute>
 }
 
+/** Listeners that left, that came (those that changed did both), and all that there are now. */
+interface Moved {
+  readonly gone: readonly ListenerTable[]
+  readonly come: readonly ListenerTable[]
+  readonly listeners: ReadonlyMap<string, ListenerTable>
+}
+
 interface Exchange<T> {
   readonly gone: readonly Attachment<T>[] | undefined
   readonly come: readonly Attachment<T>[] | undefined
@@ -121,6 +128,7 @@ export class Compiler {
   ): RouteTable {
     const gone = [...touched].flatMap((name) => before.listeners.get(name) ?? [])
     const come = [...touched].flatMap((name) => listeners.get(name) ?? [])
+    const moved = { gone, come, listeners }
     const problems = [...this.#problems.values()].flat()
     const changesPorts = [...gone, ...come].some(({ bound }) => bound.kind === 'gateway')
     // What listeners on one port disagree about is found each time that ports are made.
@@ -131,12 +139,10 @@ export class Compiler {
     const changesUdp = changes.udpRoutes.size + changes.listeners.size > 0
     return {
       listeners,
-      services: indexed(before.services, { gone, come }, ({ bound }) =>
+      services: indexed(before.services, moved, ({ bound }) =>
         bound.kind === 'service' ? `${bound.hostname}:${bound.port}` : undefined,
       ),
-      workloads: indexed(before.workloads, { gone, come }, ({ bound }) =>
-        bound.kind === 'workload' ? bound.uid : undefined,
-      ),
+      workloads: indexed(before.workloads, moved, ({ bound }) => (bound.kind === 'workload' ? bound.uid : undefined)),
       ports,
       udpPorts: changesUdp ? buildUdpPorts(listeners.values(), this.#udpRoutes.values()) : before.udpPorts,
       backendClientCertificate:
@@ -162,19 +168,32 @@ function put<R>(map: Map<string, R>, name: string, resource: R | undefined): voi
   else map.set(name, resource)
 }
 
-/** `before` without those that are gone, and with those that have come; itself when neither has a key. */
+/**
+ * `before` without those that are gone, and with those that have come; itself when neither has a key. Of several with one key the first
+ * by name has it, whatever the order in which they came, and the next one when that is gone.
+ */
 function indexed(
   before: ReadonlyMap<string, ListenerTable>,
-  { gone, come }: { readonly gone: readonly ListenerTable[]; readonly come: readonly ListenerTable[] },
+  { gone, come, listeners }: Moved,
   keyOf: (table: ListenerTable) => string | undefined,
 ): ReadonlyMap<string, ListenerTable> {
-  const keys = (tables: readonly ListenerTable[]) => tables.flatMap((table) => keyOf(table) ?? [])
-  if (keys(gone).length + keys(come).length === 0) return before
+  const keyed = (tables: readonly ListenerTable[]) => tables.filter((table) => keyOf(table) !== undefined)
+  const [left, entered] = [keyed(gone), keyed(come)]
+  if (left.length + entered.length === 0) return before
   const index = new Map(before)
-  for (const key of keys(gone)) index.delete(key)
-  for (const table of come) {
+  const kept = new Set(entered.map((table) => `${keyOf(table)} ${table.name}`))
+  let isOpen = false
+  for (const table of left) {
+    const key = keyOf(table)!
+    if (index.get(key)?.name !== table.name) continue
+    index.delete(key)
+    isOpen ||= !kept.has(`${key} ${table.name}`)
+  }
+  for (const table of isOpen ? listeners.values() : entered) {
     const key = keyOf(table)
-    if (key !== undefined) index.set(key, table)
+    if (key === undefined) continue
+    const known = index.get(key)
+    if (known === undefined || table.name <= known.name) index.set(key, table)
   }
   return index
 }

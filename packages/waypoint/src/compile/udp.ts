@@ -23,7 +23,10 @@ function ruleOf({ name, backends }: l7.UdpRoute): UdpRule {
     name,
     backends: backends.map(({ weight, endpoints }) => ({
       weight,
-      endpoints: endpoints.map(({ address, port }) => ({ host: formatIp(address), port })),
+      // What is no address costs itself: nobody is there to catch what formatIp throws.
+      endpoints: endpoints.flatMap(({ address, port }) =>
+        address.length === 4 || address.length === 16 ? [{ host: formatIp(address), port }] : [],
+      ),
     })),
   }
 }
