@@ -173,6 +173,28 @@ describe('many identities', () => {
     authority.holding.resolve()
   })
 
+  test('one that is forgotten and wanted again while it is on its way is not asked for twice', async () => {
+    authority.holding = Promise.withResolvers()
+    manager.prefetch(identity)
+    await vi.advanceTimersByTimeAsync(4_000)
+    manager.forget(identity)
+    const again = manager.get(identity)
+    await vi.advanceTimersByTimeAsync(0)
+    authority.holding.resolve()
+    expect(await again).toBe(manager.current(identity))
+    expect(authority.asked).toEqual([identity])
+  })
+
+  test('one that is forgotten while it waits for its turn, and wanted again, gets another', async () => {
+    authority.holding = Promise.withResolvers()
+    for (let i = 0; i < 8; i++) manager.prefetch(name(i))
+    manager.prefetch(identity)
+    manager.forget(identity)
+    const again = manager.get(identity)
+    authority.holding.resolve()
+    expect(await again).toBe(manager.current(identity))
+  })
+
   test('the dump has no key', async () => {
     await manager.get(identity)
     const text = JSON.stringify(manager.dump())

@@ -56,6 +56,8 @@ const longestTimerMs = 0x7fff_ffff
 export class CertificateManager {
   readonly #options: CertificateManagerOptions
   readonly #entries = new Map<string, Entry>()
+  /** Requests under way by identity. One that was forgotten meanwhile serves whoever wants its identity again. */
+  readonly #requests = new Map<string, Promise<WorkloadCertificate>>()
   readonly #listeners = new Set<(identity: string, certificate: WorkloadCertificate) => void>()
   readonly #queue: FetchQueue
   readonly #random: () => number
@@ -95,7 +97,7 @@ export class CertificateManager {
     if (entry === undefined) return
     this.#entries.delete(identity)
     clearTimeout(entry.timer)
-    this.#queue.cancel(identity)
+    if (this.#queue.cancel(identity)) this.#requests.delete(identity)
   }
 
   /** Calls back for every new certificate, the first included. Returns the way to stop. */
@@ -148,13 +150,23 @@ export class CertificateManager {
     entry.nextAttemptMs = undefined
     // A connection may have asked before its time: a clock that jumps makes certificates expire.
     clearTimeout(entry.timer)
-    entry.attempt = this.#queue
-      .run(entry.identity, priority, () => this.#options.authority.fetch(entry.identity))
-      .then(
-        (certificate) => this.#succeeded(entry, certificate),
-        (cause: unknown) => this.#failed(entry, cause),
-      )
+    entry.attempt = this.#request(entry.identity, priority).then(
+      (certificate) => this.#succeeded(entry, certificate),
+      (cause: unknown) => this.#failed(entry, cause),
+    )
     return entry.attempt
+  }
+
+  #request(identity: string, priority: Priority): Promise<WorkloadCertificate> {
+    const known = this.#requests.get(identity)
+    if (known !== undefined) return known
+    const request = this.#queue.run(identity, priority, () => this.#options.authority.fetch(identity))
+    this.#requests.set(identity, request)
+    const over = () => {
+      if (this.#requests.get(identity) === request) this.#requests.delete(identity)
+    }
+    request.then(over, over)
+    return request
   }
 
   #succeeded(entry: Entry, certificate: WorkloadCertificate): WorkloadCertificate {

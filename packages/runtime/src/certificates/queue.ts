@@ -46,10 +46,12 @@ export class FetchQueue {
     for (const one of this.#waiting) if (one.key === key) one.priority = priority
   }
 
-  cancel(key: string): void {
+  /** Whether one waited; what has begun goes on. */
+  cancel(key: string): boolean {
     const gone = this.#waiting.filter((one) => one.key === key)
     this.#waiting = this.#waiting.filter((one) => one.key !== key)
     for (const one of gone) one.cancel()
+    return gone.length > 0
   }
 
   #next(): void {
