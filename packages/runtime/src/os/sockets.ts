@@ -20,7 +20,12 @@ interface CommonOptions {
   readonly mark?: number | undefined
 }
 
-export interface ListenOptions extends CommonOptions {
+interface BindOptions extends CommonOptions {
+  /** Bind to an address that the namespace does not have yet (IP_FREEBIND), as ::1 while lo is down. */
+  readonly freeBind?: boolean | undefined
+}
+
+export interface ListenOptions extends BindOptions {
   readonly ip: string
   readonly port: number
   /** Default 1024, capped by net.core.somaxconn of the namespace. */
@@ -32,7 +37,7 @@ export interface ListenOptions extends CommonOptions {
   readonly ipv6Only?: boolean | undefined
 }
 
-export interface UdpOptions extends CommonOptions {
+export interface UdpOptions extends BindOptions {
   readonly ip: string
   readonly port: number
   readonly reusePort?: boolean | undefined
@@ -73,11 +78,15 @@ function setMark(fd: number, mark: number | undefined): void {
 function setTransparent(fd: number, family: 4 | 6): void {
   if (family === 4) {
     setOption(fd, SOL_IP, 19, 1, 'IP_TRANSPARENT (needs CAP_NET_ADMIN)')
-    setOption(fd, SOL_IP, 15, 1, 'IP_FREEBIND')
   } else {
     setOption(fd, SOL_IPV6, 75, 1, 'IPV6_TRANSPARENT (needs CAP_NET_ADMIN)')
-    setOption(fd, SOL_IPV6, 78, 1, 'IPV6_FREEBIND')
   }
+  setFreeBind(fd, family)
+}
+
+function setFreeBind(fd: number, family: 4 | 6): void {
+  if (family === 4) setOption(fd, SOL_IP, 15, 1, 'IP_FREEBIND')
+  else setOption(fd, SOL_IPV6, 78, 1, 'IPV6_FREEBIND')
 }
 
 function setKeepAlive(fd: number): void {
@@ -103,6 +112,7 @@ export function listenIn(nsFd: number | undefined, options: ListenOptions): numb
       setTransparent(fd, family)
       if (family === 6 && !options.ipv6Only) setTransparent(fd, 4)
     }
+    if (options.freeBind) setFreeBind(fd, family)
     setMark(fd, options.mark)
     setKeepAlive(fd)
     bindSocket(fd, encodeAddress(options.ip, options.port), about)
@@ -117,6 +127,7 @@ export function udpIn(nsFd: number | undefined, options: UdpOptions): number {
     if (options.reusePort) setOption(fd, SOL_SOCKET, 15, 1, 'SO_REUSEPORT')
     if (family === 6) setOption(fd, SOL_IPV6, 26, 1, 'IPV6_V6ONLY')
     if (options.receiveBuffer !== undefined) enlargeReceiveBuffer(fd, options.receiveBuffer)
+    if (options.freeBind) setFreeBind(fd, family)
     setMark(fd, options.mark)
     bindSocket(fd, encodeAddress(options.ip, options.port), `UDP ${options.ip} port ${options.port}`)
   })

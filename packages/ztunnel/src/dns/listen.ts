@@ -19,10 +19,15 @@ export interface DnsListeners {
 const receiveBuffer = 4 << 20
 /** How many queries of one pod may wait for upstream; more are dropped, as a full socket buffer would. */
 const maxPending = 512
+/** Bytes of answers that a client over TCP may leave unread before it is cut off. */
+const maxUnread = 1 << 20
 const idleMs = 10_000
 const lastAnswersMs = 2_000
 
-/** Opens the listeners. A pod without IPv6 has none on ::1, and that is no error. */
+/**
+ * Opens the listeners. A pod without IPv6 has none on ::1, and that is no error; one whose loopback is still down (the container
+ * runtime may bring it up at the same time) gets its address later.
+ */
 export async function listenDns(pod: PodScope, ipv6: boolean): Promise<DnsListeners> {
   const listeners: DnsListeners[] = []
   const close = (): void => {
@@ -50,7 +55,7 @@ export async function listenDns(pod: PodScope, ipv6: boolean): Promise<DnsListen
 
 async function listenUdp(pod: PodScope, ip: string): Promise<DnsListeners> {
   const { mark } = pod.context.settings
-  const fd = udpIn(pod.nsFd, { ip, port: ports.dns, mark, reusePort: true, receiveBuffer })
+  const fd = udpIn(pod.nsFd, { ip, port: ports.dns, mark, reusePort: true, freeBind: true, receiveBuffer })
   const socket = dgram.createSocket(ip.includes(':') ? 'udp6' : 'udp4')
   const arrivals: Arrivals = { count: 0 }
   let pending = 0
@@ -86,7 +91,7 @@ async function listenUdp(pod: PodScope, ip: string): Promise<DnsListeners> {
 }
 
 async function listenTcp(pod: PodScope, ip: string): Promise<DnsListeners> {
-  const fd = listenIn(pod.nsFd, { ip, port: ports.dns, reusePort: true, ipv6Only: true })
+  const fd = listenIn(pod.nsFd, { ip, port: ports.dns, reusePort: true, freeBind: true, ipv6Only: true })
   const arrivals: Arrivals = { count: 0 }
   const sockets = new Map<net.Socket, number>()
   let leaving = false
@@ -107,7 +112,7 @@ async function listenTcp(pod: PodScope, ip: string): Promise<DnsListeners> {
         if (pending(1) > maxPending) return void socket.destroy()
         void resolve(pod, query, 'tcp').then((answer) => {
           const left = pending(-1)
-          if (answer === undefined) socket.destroy()
+          if (answer === undefined || socket.writableLength > maxUnread) socket.destroy()
           else if (!socket.destroyed) socket.write(frameOf(answer))
           if (leaving && left === 0) socket.end()
         })
