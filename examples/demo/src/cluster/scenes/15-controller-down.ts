@@ -19,7 +19,12 @@ kind: Pod
 metadata: { name: newcomer, namespace: ${namespace}, labels: { app: newcomer } }
 spec:
   serviceAccountName: newcomer
-  containers: [{ name: client, image: wishbone/toolbox:0.1.0, command: [node, src/idle.ts] }]
+  containers:
+    - name: client
+      image: wishbone/toolbox:0.1.0
+      command: [node, src/idle.ts]
+      # As the load's own pods have it, beside which it would get nothing.
+      resources: { requests: { cpu: 25m } }
 `
 
 export const controllerAway: Scene = {
