@@ -69,6 +69,25 @@ export async function allEnrolled(cluster: Cluster, wanted: boolean, namespace =
   })
 }
 
+interface KnownWorkloads {
+  readonly workloads?: readonly { readonly name: string; readonly namespace: string; readonly protocol: string }[]
+}
+
+/** Waits until the ztunnel of the client's node has been told that `server` is called through a tunnel: it calls plainly before. */
+export async function tunnelled(cluster: Cluster, client: PodObject, server: PodObject): Promise<void> {
+  const { name, namespace } = server.metadata
+  const { nodeName } = client.spec
+  await until(`the ztunnel of ${nodeName} to know ${namespace}/${name} as a pod of the mesh`, async () => {
+    const ztunnels = (await cluster.pods('wishbone-system', 'app=ztunnel')).filter(
+      (pod) => isReady(pod) && pod.spec.nodeName === nodeName,
+    )
+    const dumps = await Promise.all(ztunnels.map((pod) => cluster.fetch(pod, 15_000, '/config_dump')))
+    const knows = ({ workloads = [] }: KnownWorkloads): boolean =>
+      workloads.some((one) => one.name === name && one.namespace === namespace && one.protocol === 'HBONE')
+    return dumps.length > 0 && dumps.every((dump) => knows(JSON.parse(dump) as KnownWorkloads))
+  })
+}
+
 /** Restart counts and container ids of all pods: equal before and after means that nothing was restarted. */
 export async function incarnations(cluster: Cluster): Promise<string> {
   const pods = await cluster.pods('bookinfo', '')

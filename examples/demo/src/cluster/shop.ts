@@ -1,7 +1,7 @@
 // A small application of its own for a scene: `server` (two pods, every protocol) and `client` (a pod a node), in the mesh.
 import { type Cluster, isReady, type PodObject, until } from '@wishbone/testing/cluster'
 import { castOf } from '@wishbone/testing/world'
-import { allEnrolled } from '../cast.ts'
+import { allEnrolled, tunnelled } from '../cast.ts'
 import { stageNamespace } from './namespaces.ts'
 
 export interface Shop extends AsyncDisposable {
@@ -25,15 +25,16 @@ function readyPods(cluster: Cluster, namespace: string, selector: string, count:
 
 /** Opens it in the mesh; `more` is YAML that belongs to it. Disposing removes the namespace. */
 export async function openShop(cluster: Cluster, namespace: string, more = ''): Promise<Shop> {
-  const removal = await stageNamespace(cluster, namespace, `${castOf({ namespace })}---\n${more}`)
+  const removal = await stageNamespace(cluster, namespace, `${castOf({ namespace, spread: true })}---\n${more}`)
   try {
     const servers = await readyPods(cluster, namespace, 'app=server', 2)
     const clients = await readyPods(cluster, namespace, 'app=client', 2)
     await allEnrolled(cluster, true, namespace)
-    const [client] = clients
-    const server = servers.find((pod) => pod.spec.nodeName !== client?.spec.nodeName)
-    if (!client || !server) throw new Error(`${namespace}: no pod of server is on another node than the client`)
-    return { namespace, client, server, clients, [Symbol.asyncDispose]: () => removal[Symbol.asyncDispose]() }
+    const pairs = clients.flatMap((client) => servers.map((server) => ({ client, server })))
+    const crossing = pairs.find(({ client, server }) => client.spec.nodeName !== server.spec.nodeName)
+    if (!crossing) throw new Error(`${namespace}: no pod of server is on another node than a client`)
+    await tunnelled(cluster, crossing.client, crossing.server)
+    return { namespace, ...crossing, clients, [Symbol.asyncDispose]: () => removal[Symbol.asyncDispose]() }
   } catch (cause) {
     await removal[Symbol.asyncDispose]()
     throw cause

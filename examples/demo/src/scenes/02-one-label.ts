@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Cluster, LoadResult } from '@wishbone/testing/cluster'
 import { until } from '@wishbone/testing/cluster'
-import { allEnrolled, crossing, incarnations, tapped } from '../cast.ts'
+import { allEnrolled, crossing, details, incarnations, tapped, tunnelled } from '../cast.ts'
 import { bookinfoEnrolled } from '../given.ts'
 import type { Scene } from '../scene.ts'
 
@@ -33,7 +33,7 @@ export const oneLabel: Scene = {
   async play(stage) {
     const { cluster, doing, check } = stage
     await bookinfoEnrolled(stage, false)
-    const { client, node } = await crossing(cluster, 'app=details')
+    const { client, server, node } = await crossing(cluster, 'app=details')
     const before = await incarnations(cluster)
     const clients = await cluster.pods('bookinfo', 'app=client')
     doing(
@@ -45,7 +45,7 @@ export const oneLabel: Scene = {
     doing('kubectl label namespace bookinfo istio.io/dataplane-mode=ambient')
     await label(cluster, 'ambient')
     const enrolled = await allEnrolled(cluster, true)
-    await delay(2_000)
+    await tunnelled(cluster, client, server)
 
     const { answer, seen } = await tapped(cluster, client, node)
     check('details still answers 200', answer.status === 200, answer.status ?? answer.error)
@@ -53,6 +53,8 @@ export const oneLabel: Scene = {
     check('nothing of it is readable on the link', readable === 0, seen.found)
     check('it travels as HBONE (port 15008)', (seen.tcpPorts['15008'] ?? 0) > 0, seen.tcpPorts)
     const identities = await until('the access log of the connection', async () => {
+      // Another one each time: only the last seconds are read of what the load fills.
+      await cluster.toolbox(client, 'http', details)
       for (const pod of await cluster.pods('wishbone-system', 'app=ztunnel')) {
         for (const line of (await cluster.logs(pod, undefined, 20)).split('\n')) {
           if (!line.includes('connection complete') || !line.includes('sa/bookinfo-details')) continue

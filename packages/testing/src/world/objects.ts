@@ -5,11 +5,19 @@ export interface CastOptions {
   /** In the mesh from the start. */
   readonly ambient?: boolean
   readonly replicas?: number
+  /** No node has two servers more than another. */
+  readonly spread?: boolean
 }
 
 export function castOf(options: CastOptions = {}): string {
   const namespace = options.namespace ?? 'shop'
   const label = options.ambient === false ? '' : '\n  labels: { istio.io/dataplane-mode: ambient }'
+  const spread = `
+      topologySpreadConstraints:
+        - maxSkew: 1
+          topologyKey: kubernetes.io/hostname
+          whenUnsatisfiable: DoNotSchedule
+          labelSelector: { matchLabels: { app: server } }`
   return `apiVersion: v1
 kind: Namespace
 metadata:
@@ -45,7 +53,7 @@ spec:
   template:
     metadata: { labels: { app: server } }
     spec:
-      serviceAccountName: server
+      serviceAccountName: server${options.spread === true ? spread : ''}
       containers:
         - name: server
           image: wishbone/toolbox:0.1.0
