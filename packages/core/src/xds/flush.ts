@@ -4,8 +4,23 @@ import { type Diff, diffOf, type Known, membersOf, resolveName } from './diff.ts
 import { pushOrder, type Session, type TypeState } from './state.ts'
 import type { NamedResource, ResourceMap, SessionOutput, VersionedResource } from './types.ts'
 
-/** A type that must not overtake another: a workload names policies, so its policies come first and leave last. */
-const [leader, follower] = [typeUrls.authorization, typeUrls.address]
+/**
+ * What the resources of a type name or count on, which so comes before them and leaves after them: a request between the two would fail
+ * although nothing is wrong ("make before break", xDS protocol, eventual consistency considerations). A listener says whether it
+ * has routes.
+ */
+const leadersOf: ReadonlyMap<string, readonly string[]> = new Map([
+  [typeUrls.address, [typeUrls.authorization]],
+  [typeUrls.tcpRoute, [typeUrls.address]],
+  [typeUrls.route, [typeUrls.address]],
+  [
+    typeUrls.listener,
+    [typeUrls.authorization, typeUrls.address, typeUrls.certificate, typeUrls.tcpRoute, typeUrls.route],
+  ],
+])
+const followersOf: ReadonlyMap<string, readonly string[]> = new Map(
+  pushOrder.map((leader) => [leader, [...leadersOf].flatMap(([type, all]) => (all.includes(leader) ? [type] : []))]),
+)
 
 const noResources: ResourceMap = new Map()
 const noNames: ReadonlyMap<string, boolean> = new Map()
@@ -23,9 +38,12 @@ interface Due {
 export function flush(session: Session, outputs: SessionOutput[]): Session {
   if (session.resources === undefined) return session
   let next = session
-  // One pass settles everything, except removals that waited for a type which comes later in the order.
-  for (let pass = 0; pass < 2; pass++) for (const typeUrl of inOrder(next)) next = flushType(next, typeUrl, outputs)
-  return next
+  // One pass settles everything, except removals that waited for a type which comes later in the order, and which may wait itself.
+  for (;;) {
+    const before = next
+    for (const typeUrl of inOrder(next)) next = flushType(next, typeUrl, outputs)
+    if (next.sequence === before.sequence) return next
+  }
 }
 
 function inOrder(session: Session): string[] {
@@ -39,9 +57,10 @@ function inOrder(session: Session): string[] {
 function flushType(session: Session, typeUrl: string, outputs: SessionOutput[]): Session {
   const type = session.types.get(typeUrl)!
   if (type.outstanding !== undefined) return session
-  if (typeUrl === follower && leaderIsBehind(session)) return session
+  if (isWaiting(session, typeUrl)) return session
   const due = withoutHeld(session, typeUrl, type)
-  const withhold = typeUrl === leader && due.removed.length > 0 && followerIsBehind(session)
+  const withhold =
+    due.removed.length > 0 && followersOf.get(typeUrl)?.some((follower) => isBehind(session, follower)) === true
   // A name that was asked for and is unknown is answered at once: the client holds nothing that could name it.
   const removed = withhold ? due.removed.filter((name) => type.asked.has(name)) : due.removed
   const withheld = [...due.held, ...(withhold ? due.removed.filter((name) => !type.asked.has(name)) : [])]
@@ -68,7 +87,8 @@ function withoutHeld(session: Session, typeUrl: string, type: TypeState): Due & 
   const narrowed = due.resources.filter(
     ({ name, resource }) => type.known.get(name)?.shared && !resource.shared && !type.asked.has(name),
   )
-  if (typeUrl !== leader || narrowed.length === 0 || !followerIsBehind(session)) return { ...due, held: [] }
+  if (typeUrl !== typeUrls.authorization || narrowed.length === 0 || !isBehind(session, typeUrls.address))
+    return { ...due, held: [] }
   const held = narrowed.map(({ name }) => name)
   // The client still has the former ones.
   const known = new Map([...due.known, ...held.map((name) => [name, type.known.get(name)!] as const)])
@@ -100,17 +120,22 @@ function wantedOf(session: Session, type: TypeState, current: ResourceMap): Reso
   return wanted
 }
 
-/** Whether policies are owed that an Address to be sent might name. */
-function leaderIsBehind(session: Session): boolean {
+/** Whether resources of a type are owed that others which are to be sent might name. */
+function isOwed(session: Session, leader: string): boolean {
   const type = session.types.get(leader)
   if (type === undefined) return session.options.expects?.includes(leader) === true
-  return (
-    type.sent === undefined || (type.outstanding !== undefined && dueOf(session, leader, type).resources.length > 0)
-  )
+  if (type.sent === undefined) return true
+  // They go first where nothing is in their way; policies that are held (see withoutHeld) go after what they wait for.
+  const waits = type.outstanding !== undefined || isWaiting(session, leader)
+  return waits && dueOf(session, leader, type).resources.length > 0
 }
 
-/** Whether the client may still hold Addresses that name policies which have left. */
-function followerIsBehind(session: Session): boolean {
+function isWaiting(session: Session, typeUrl: string): boolean {
+  return leadersOf.get(typeUrl)?.some((leader) => isOwed(session, leader)) === true
+}
+
+/** Whether the client may still hold resources of a type that name what has left. */
+function isBehind(session: Session, follower: string): boolean {
   const type = session.types.get(follower)
   if (type === undefined) return session.options.expects?.includes(follower) === true
   if (type.sent === undefined) return true

@@ -4,6 +4,7 @@
 //  - a type has at most one response that is not acknowledged: what happens meanwhile is joined into the next one;
 //  - Authorization goes before Address, and leaves only after the Addresses that named it are gone or changed; one that from
 //    now on only covers what names it changes after they do;
+//  - what listeners and routes name comes before them and leaves after them (leadersOf in flush.ts);
 //  - a NACK is recorded and never answered by sending the same again.
 import type { Known } from './diff.ts'
 import { flush } from './flush.ts'
