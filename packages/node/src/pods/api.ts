@@ -27,12 +27,15 @@ class Room {
 }
 
 const component = 'wishbone-node'
+/** Of one trouble of one pod. */
+const mostMessages = 20
 
 export class PodApi {
   readonly #client: KubeClient
   readonly #nodeName: string
   readonly #log: Logger
-  readonly #reported = new Map<string, string>()
+  /** Messages by pod, since it last went well: two that take turns must not be an event a second. */
+  readonly #reported = new Map<string, Set<string>>()
   readonly #room = new Room(16)
 
   constructor(client: KubeClient, nodeName: string, log: Logger) {
@@ -104,8 +107,9 @@ export class PodApi {
     pod: PodIdentity,
     { reason, message, log }: { readonly reason: string; readonly message: string; readonly log: string },
   ): Promise<void> {
-    if (this.#reported.get(pod.uid) === message) return
-    this.#reported.set(pod.uid, message)
+    const reported = this.#reported.get(pod.uid) ?? new Set()
+    if (reported.has(message) || reported.size >= mostMessages) return
+    this.#reported.set(pod.uid, reported.add(message))
     this.#log.warn(log, { pod: `${pod.namespace}/${pod.name}`, reason: message })
     const now = new Date().toISOString()
     const event = {
