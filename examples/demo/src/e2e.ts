@@ -165,14 +165,21 @@ async function crashNode(name: string): Promise<AsyncDisposable> {
   const cwd = fileURLToPath(new URL('../../..', import.meta.url))
   const npm = promisify(execFile)
   const turn = (verb: string) => npm('npm', ['run', '--silent', verb, '--', name], { cwd })
-  await turn('cluster:node-stop')
   let on: Promise<unknown> | undefined
-  return {
+  const power = {
     async [Symbol.asyncDispose]() {
-      on ??= turn('cluster:node-start')
+      on ??= turn('cluster:node-start').catch((cause: Error) => {
+        on = undefined
+        throw cause
+      })
       await on
     },
   }
+  await turn('cluster:node-stop').catch(async (cause: Error) => {
+    await power[Symbol.asyncDispose]()
+    throw cause
+  })
+  return power
 }
 
 async function main(): Promise<number> {

@@ -29,6 +29,12 @@ function stageFor(theatre: Theatre): Stage {
   }
 }
 
+/** What went wrong, and after it what went wrong when the scene was put in order again. */
+function failures(cause: unknown): readonly Error[] {
+  if (cause instanceof SuppressedError) return [...failures(cause.suppressed), ...failures(cause.error)]
+  return [cause instanceof Error ? cause : new Error(String(cause))]
+}
+
 /** What differed, in one line; undefined when the scene went as expected. */
 export async function playScene(scene: Scene, theatre: Theatre): Promise<string | undefined> {
   theatre.say(`\nScene ${scene.number}: ${scene.title}`)
@@ -37,10 +43,10 @@ export async function playScene(scene: Scene, theatre: Theatre): Promise<string 
   try {
     await scene.play(stageFor(theatre))
   } catch (cause) {
-    const { message } = cause as Error
-    if (!(cause instanceof Difference)) theatre.say(`  DIFFERS   ${message}`)
+    const found = failures(cause)
+    for (const one of found) if (!(one instanceof Difference)) theatre.say(`  DIFFERS   ${one.message}`)
     theatre.say(`  scene ${scene.number} failed after ${after()}`)
-    return message
+    return found.map(({ message }) => message).join('; then ')
   }
   theatre.say(`  scene ${scene.number} passed in ${after()}`)
   return undefined

@@ -32,6 +32,7 @@ export function followWarnings(client: KubeClient): Warnings {
   const follow = async (): Promise<void> => {
     const stream = await client.stream('/api/v1/events?watch=true&fieldSelector=type%3DWarning')
     end = () => stream.destroy()
+    if (ended) end()
     for await (const line of createInterface({ input: stream })) {
       const { type, object } = JSON.parse(line) as { readonly type: string; readonly object: EventObject }
       if (type !== 'ADDED' && type !== 'MODIFIED') continue

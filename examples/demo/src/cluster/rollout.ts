@@ -95,20 +95,17 @@ export async function roll(
   await rolledOut(cluster, kind, system, name)
 }
 
-async function setEnvironment(cluster: Cluster, name: string, variable: string, value: string | undefined) {
-  const { env } = await containerOf(cluster, 'daemonsets', system, name)
-  const before = env?.find((entry) => entry.name === variable)?.value
-  const entry = value === undefined ? { name: variable, $patch: 'delete' } : { name: variable, value }
-  await roll(cluster, 'daemonsets', name, { env: [entry] })
-  return before
-}
-
 /** Gives ztunnel a variable until disposed of; it is rolled out both times. */
 export async function withZtunnelVariable(cluster: Cluster, variable: string, value: string): Promise<AsyncDisposable> {
-  const before = await setEnvironment(cluster, 'ztunnel', variable, value)
-  return {
-    async [Symbol.asyncDispose]() {
-      await setEnvironment(cluster, 'ztunnel', variable, before)
-    },
+  const { env } = await containerOf(cluster, 'daemonsets', system, 'ztunnel')
+  const before = env?.find((entry) => entry.name === variable)?.value
+  const set = (to: string | undefined): Promise<void> => {
+    const entry = to === undefined ? { name: variable, $patch: 'delete' } : { name: variable, value: to }
+    return roll(cluster, 'daemonsets', 'ztunnel', { env: [entry] })
   }
+  await using undo = new AsyncDisposableStack()
+  // Also when the first roll-out is not through in time: the scenes after this one are not to have the variable.
+  undo.defer(() => set(before))
+  await set(value)
+  return undo.move()
 }
