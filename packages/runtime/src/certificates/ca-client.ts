@@ -83,8 +83,7 @@ export class CaClient implements FetchesCertificates {
 
   /**
    * The open channel, or a new one: when the root file has changed, and when this one has got no connection in time. grpc-js
-   * itself gives no attempt up: a peer that is gone without a word would be waited for until the kernel does,
-   * one that went between its SYN-ACK and its handshake for ever.
+   * itself waits as long as the kernel does, two minutes, for a peer that is gone without a word.
    */
   async #client(): Promise<grpc.Client> {
     const roots = await readRoots(this.#options)
@@ -96,7 +95,7 @@ export class CaClient implements FetchesCertificates {
     )
       return known.client
     this.close()
-    const client = openChannel(this.#options, roots)
+    const client = openChannel({ ...this.#options, silenceMs: this.#timeoutMs }, roots)
     this.#channel = { roots, client, madeMs: performance.now() }
     return client
   }

@@ -13,6 +13,7 @@ import {
   toBinary,
 } from '@bufbuild/protobuf'
 import grpc from '@grpc/grpc-js'
+import { LimitedCredentials } from './credentials.ts'
 
 type Definition = grpc.MethodDefinition<unknown, unknown>
 
@@ -55,6 +56,8 @@ export interface MeshChannelOptions {
   readonly rootCaFile?: string
   /** Name to verify in the server's certificate instead of the address's host. */
   readonly alternateHostname?: string
+  /** How long a new connection may be silent until it is given up. Default 10 s. */
+  readonly silenceMs?: number
   readonly options?: grpc.ChannelOptions
 }
 
@@ -85,7 +88,8 @@ export function openChannel(settings: MeshChannelOptions, roots: string | undefi
     url.protocol === 'http:'
       ? grpc.credentials.createInsecure()
       : grpc.credentials.createSsl(roots === undefined ? null : Buffer.from(roots))
-  return new grpc.Client(`${url.hostname}:${port}`, credentials, {
+  const limited = new LimitedCredentials(credentials, settings.silenceMs ?? 10_000)
+  return new grpc.Client(`${url.hostname}:${port}`, limited, {
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_send_message_length': -1,
     'grpc.keepalive_time_ms': 15_000,
