@@ -165,6 +165,22 @@ test('HTTPRouteCORS: preflight is answered, ordinary requests get the headers', 
   expect([other.status, other.headers['access-control-allow-origin']]).toEqual([200, undefined])
 })
 
+test('CORS: what the backend says of caches stays, and what it says of CORS is replaced', async () => {
+  const said = [
+    { name: 'vary', value: 'Accept-Encoding' },
+    { name: 'access-control-allow-methods', value: 'GET' },
+    { name: 'access-control-allow-origin', value: '*' },
+  ]
+  const origin = 'https://a.bar.com'
+  const filters = [
+    { kind: { case: 'responseHeaders' as const, value: { set: said } } },
+    { kind: { case: 'cors' as const, value: { allowOrigins: [origin] } } },
+  ]
+  await world.setRoutes([{ filters, backends: [to('v1')] }])
+  const { headers } = await ask(world.port, { headers: { host: 'h', origin } })
+  expect(headers).toMatchObject({ vary: 'Accept-Encoding,Origin', 'access-control-allow-origin': origin })
+})
+
 test('a fault delays and aborts', async () => {
   await world.setRoutes([
     {

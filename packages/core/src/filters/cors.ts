@@ -1,5 +1,5 @@
 // CORS (Gateway API HTTPCORSFilter, Fetch standard §3.3).
-import type { HeaderList } from './headers.ts'
+import { appendHeader, getHeader, type HeaderList, setHeader } from './headers.ts'
 
 export interface CorsPolicy {
   readonly allowOrigins: readonly string[]
@@ -26,6 +26,17 @@ export function corsHeaders(policy: CorsPolicy, origin: string): HeaderList {
   }
   if (headers[1] !== '*') headers.push('vary', 'Origin')
   return headers
+}
+
+/** Puts them on a response, in place of the backend's own. What else it varies by, such as its coding, it goes on saying to caches. */
+export function applyCors(response: HeaderList, policy: CorsPolicy, origin: string): void {
+  const headers = corsHeaders(policy, origin)
+  for (let i = 0; i < headers.length; i += 2) {
+    const [name, value] = [headers[i]!, headers[i + 1]!]
+    if (name !== 'vary') setHeader(response, name, value)
+    else if (!/(?:^|,)\s*(?:\*|origin)\s*(?:,|$)/i.test(getHeader(response, name) ?? ''))
+      appendHeader(response, name, value)
+  }
 }
 
 /** Headers for the answer to a preflight; none when the origin is not allowed. */

@@ -1,5 +1,5 @@
 // What filters do to a request or response, as functions of data. Nothing here sends anything.
-export { type CorsPolicy, corsHeaders, isPreflight, preflightHeaders } from './cors.ts'
+export { applyCors, type CorsPolicy, isPreflight, preflightHeaders } from './cors.ts'
 export { decideFault, type Fault, type FaultDecision } from './fault.ts'
 export {
   appendHeader,

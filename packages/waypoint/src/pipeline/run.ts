@@ -2,7 +2,7 @@
 // deciding → (delayed) → trying ⇄ waiting → streaming → done. `#cancelled` is set when the client went away or the
 // route's time is over; every wait ends then, and so does the current try.
 import { MeshError } from '@wishbone/core/errors'
-import { applyHeaderModifier, corsHeaders, getHeader, type HeaderList, setHeader } from '@wishbone/core/filters'
+import { applyCors, applyHeaderModifier, getHeader, type HeaderList, setHeader } from '@wishbone/core/filters'
 import { type AttemptFailure, decideRetry, type RetryFacts, retryDelayMs } from '@wishbone/core/retry'
 import type { Backend, Filters, Rule, Upstream } from '../compile/index.ts'
 import type { Target } from '../forward/target.ts'
@@ -268,15 +268,7 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
   #decorate(status: number, headers: HeaderList, filters: Filters | null): void {
     const cors = this.#backendFilters?.cors ?? filters?.cors
     const origin = cors === undefined ? undefined : this.context.head.header('origin')
-    // An answer to a preflight has them already.
-    if (
-      cors !== undefined &&
-      origin !== undefined &&
-      getHeader(headers, 'access-control-allow-methods') === undefined
-    ) {
-      const list = corsHeaders(cors, origin)
-      for (let i = 0; i < list.length; i += 2) setHeader(headers, list[i]!, list[i + 1]!)
-    }
+    if (cors !== undefined && origin !== undefined) applyCors(headers, cors, origin)
     for (const hook of this.context.responseHooks) hook(status, headers)
   }
 
