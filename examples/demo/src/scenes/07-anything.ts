@@ -53,6 +53,14 @@ function ok(outcome: Outcome): boolean {
 
 const seen = (outcome: Outcome): unknown => outcome.status ?? outcome.error
 
+/** The first answer of a pod that has just become Ready: it may not listen yet, nor its Service and name know it everywhere. */
+function firstAnswer(cluster: Cluster, client: PodObject, url: string): Promise<Outcome> {
+  return until(`an answer of ${url}`, async () => {
+    const outcome = await cluster.toolbox(client, 'http', url)
+    return ok(outcome) ? outcome : Promise.reject(new Error(String(seen(outcome))))
+  })
+}
+
 async function apiServer(cluster: Cluster, client: PodObject): Promise<string> {
   const script = `const fs = require('fs'), https = require('https'), dir = '/var/run/secrets/kubernetes.io/serviceaccount/'
 https.get({ host: 'kubernetes.default.svc', port: 443, path: '/version', ca: fs.readFileSync(dir + 'ca.crt'),
@@ -85,7 +93,7 @@ async function workloads(client: PodObject, stage: Stage): Promise<void> {
   await onePod(cluster, 'bookinfo', 'app=early')
   check('an init container and a postStart hook reach the mesh', true, 'both got 200, or the pod would not be ready')
   const host = await onePod(cluster, 'bookinfo', 'app=on-node')
-  const toHost = await cluster.toolbox(client, 'http', 'http://on-node/')
+  const toHost = await firstAnswer(cluster, client, 'http://on-node/')
   check("a pod on the node's network can be called", ok(toHost), seen(toHost))
   const fromHost = await cluster.toolbox(host, 'http', details)
   check('and can call into the mesh', ok(fromHost), seen(fromHost))
@@ -98,7 +106,7 @@ async function workloads(client: PodObject, stage: Stage): Promise<void> {
   })
   const headless = await cluster.toolbox(client, 'http', 'http://db:8080/')
   check('a headless Service answers', ok(headless), seen(headless))
-  const byName = await cluster.toolbox(client, 'http', 'http://db-1.db:8080/')
+  const byName = await firstAnswer(cluster, client, 'http://db-1.db:8080/')
   check(
     'a StatefulSet pod answers by its name',
     JSON.parse(byName.body ?? '{}').pod === 'db-1',
@@ -106,10 +114,7 @@ async function workloads(client: PodObject, stage: Stage): Promise<void> {
   )
   doing('kubectl -n bookinfo label service db istio.io/use-waypoint=waypoint')
   await cluster.patch('services', 'bookinfo', 'db', { metadata: { labels: { 'istio.io/use-waypoint': 'waypoint' } } })
-  const behind = await until('the pod to answer by its name behind a waypoint', async () => {
-    const answer = await cluster.toolbox(client, 'http', 'http://db-0.db:8080/')
-    return ok(answer) ? answer : undefined
-  })
+  const behind = await firstAnswer(cluster, client, 'http://db-0.db:8080/')
   check('also behind a waypoint', JSON.parse(behind.body ?? '{}').pod === 'db-0', behind.body?.slice(0, 60))
   const self = await onePod(cluster, 'bookinfo', 'app=toolbox')
   const answers = await Promise.all(
@@ -138,7 +143,7 @@ async function anyUid(client: PodObject, { cluster, check, doing, notApplicable 
   }
   const uid = (await cluster.run(pod, ['node', '-p', 'process.getuid()'])).stdout.trim()
   check('a process runs under UID 1337', uid === '1337', uid)
-  const to = await cluster.toolbox(client, 'http', 'http://any-uid:8080/')
+  const to = await firstAnswer(cluster, client, 'http://any-uid:8080/')
   check('it can be called', ok(to), seen(to))
   const from = await cluster.toolbox(pod, 'http', details)
   check('and calls others', ok(from), seen(from))
