@@ -23,8 +23,14 @@ export const controllerDown: Scene = {
       doing(`kubectl -n wishbone-system scale deployment wishbone-controller --replicas=${count}`)
       await cluster.patch('deployments', 'wishbone-system', 'wishbone-controller', { spec: { replicas: count } })
     }
+    const bringBack = async (): Promise<void> => {
+      await scale(replicas)
+      await until('the controller is ready', async () =>
+        (await cluster.pods('wishbone-system', 'app=wishbone-controller')).some(isReady),
+      )
+    }
     let back = false
-    await using _back = { [Symbol.asyncDispose]: async () => void (back || (await scale(replicas))) }
+    await using _back = { [Symbol.asyncDispose]: async () => void (back || (await bringBack())) }
     await scale(0)
     await until(
       'the controller is gone',
@@ -46,11 +52,8 @@ export const controllerDown: Scene = {
     )
     doing('kubectl apply -f 03-reviews-split.yaml   (nobody is there to read it)')
     await cluster.apply(manifest('03-reviews-split'))
-    await scale(replicas)
+    await bringBack()
     back = true
-    await until('the controller is ready', async () =>
-      (await cluster.pods('wishbone-system', 'app=wishbone-controller')).some(isReady),
-    )
     const split = await until('the edit takes effect', async () => {
       const seen = await cluster.toolbox<Distribution>(
         client,
