@@ -58,6 +58,13 @@ export const waypointLost: Scene = {
     check('without it none of 40 requests is answered by the application', !crashed.statuses['200'], crashed.statuses)
     doing('the quota goes, the waypoint returns')
     await cluster.remove(noNewPods)
+    // Kubernetes tries again after a pause that has doubled with each refusal, and at once when the ReplicaSet changes.
+    await until('its pods to be made again', async () => {
+      const metadata = { annotations: { 'e2e.wishbone.dev/asked-at': new Date().toISOString() } }
+      for (const replicaSet of await cluster.list('replicasets', namespace, selector))
+        await cluster.patch('replicasets', namespace, replicaSet.metadata.name, { metadata })
+      return (await cluster.pods(namespace, selector)).length > 0
+    })
     await throughWaypoint(cluster, shop)
     const again = await askOften()
     check('then all 40 are answered', again.statuses['200'] === 40, again.statuses)
