@@ -59,6 +59,14 @@ function singleLine(message: string): string {
   return /[\x00-\x1f\x7f]/.test(message) ? JSON.stringify(message).slice(1, -1) : message
 }
 
+/** JSON leaves some control characters as they are, which a terminal that shows the log would obey. */
+export function withoutControls(line: string): string {
+  return line.replace(
+    /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g,
+    (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}
+
 /** One line, with its newline. Fields whose value is undefined are left out. */
 export function formatLine(format: LogFormat, line: Line): string {
   const time = new Date(line.timeMs).toISOString()
@@ -68,7 +76,7 @@ export function formatLine(format: LogFormat, line: Line): string {
       const value = line.fields[key]
       if (value !== undefined) out += `,${JSON.stringify(key)}:${stringify(plain(value))}`
     }
-    return `${out}}\n`
+    return withoutControls(`${out}}\n`)
   }
   let out = `${time}\t${line.level}\t${line.scope}\t${singleLine(line.message)}\t`
   let separator = ''
@@ -78,5 +86,5 @@ export function formatLine(format: LogFormat, line: Line): string {
     out += `${separator}${key}=${textValue(value)}`
     separator = ' '
   }
-  return `${separator === '' ? out.slice(0, -1) : out}\n`
+  return withoutControls(`${separator === '' ? out.slice(0, -1) : out}\n`)
 }

@@ -1,8 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { expect, test } from 'vitest'
+import fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test, vi } from 'vitest'
 import { Secret } from '../secret/index.ts'
-import { createLogger, type LogFormat } from './index.ts'
+import { createLogger, createSink, type LogFormat } from './index.ts'
 
 function capture(format: LogFormat) {
   const lines: string[] = []
@@ -28,6 +31,13 @@ test('text is tab-separated; values with spaces are quoted and nothing can forge
     '1970-01-01T00:00:00.000Z\twarn\tztunnel\tbad\\nname\terror="no\\troute: down" uid=a-b\n',
     '1970-01-01T00:00:00.000Z\tinfo\tztunnel\tplain\n',
   ])
+})
+
+test.each<LogFormat>(['json', 'text'])('%s has no control characters that a terminal would obey', (format) => {
+  const { lines, log } = capture(format)
+  log.info('a\x9bm', { word: '\x1b[2J', list: ['\x00', '\x7f'], quoted: '" \x9b2J' })
+  expect(lines[0]).not.toMatch(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/)
+  if (format === 'json') expect(JSON.parse(lines[0]!)).toMatchObject({ list: ['\x00', '\x7f'], quoted: '" \x9b2J' })
 })
 
 test.each<LogFormat>(['json', 'text'])('%s shows no secret, wherever it hides', (format) => {
@@ -94,4 +104,62 @@ test('a reader that does not read costs lines, not memory or time', async () => 
   const [code] = await once(child, 'exit')
   expect(code).toBe(7)
   child.stdout.destroy()
+})
+
+test('a disk that is full for a while costs the lines of that while, not all that come', () => {
+  const folder = fs.mkdtempSync(join(tmpdir(), 'sink-'))
+  const file = join(folder, 'log')
+  const sink = createSink(fs.openSync(file, 'w'))
+  vi.useFakeTimers()
+  const say = (line: string) => {
+    sink.write(`${line}\n`)
+    sink.flush()
+  }
+  try {
+    say('before')
+    const write = vi.spyOn(fs, 'writeSync').mockImplementationOnce((fd) => {
+      fs.appendFileSync(fd, 'cut o')
+      return 5
+    })
+    write.mockImplementationOnce(() => {
+      throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+    })
+    say('cut off')
+    say('lost')
+    vi.advanceTimersByTime(1_000)
+    say('after')
+    expect(fs.readFileSync(file, 'utf8')).toBe(
+      'before\ncut o\nafter\n2 log lines were dropped because their reader is slow or gone\n',
+    )
+    expect(sink.dropped).toBe(2)
+  } finally {
+    vi.restoreAllMocks()
+    vi.useRealTimers()
+    fs.rmSync(folder, { recursive: true })
+  }
+})
+
+test('what several write to the standard output stays whole lines, however slow their reader', async () => {
+  const source = `
+    import { createLogger, createSink } from ${JSON.stringify(here)}
+    const log = createLogger({ program: 'p', format: 'json' })
+    const access = createSink(1)
+    let i = 0
+    const timer = setInterval(() => {
+      log.info('l'.repeat(30_000))
+      access.write(JSON.stringify({ message: 'a'.repeat(30_000) }) + '\\n')
+      if (++i === 40) clearInterval(timer)
+    }, 5)
+    setTimeout(() => {}, 1_500)`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', source])
+  let text = ''
+  child.stdout.on('data', (chunk) => {
+    text += String(chunk)
+    child.stdout.pause()
+    setTimeout(() => child.stdout.resume(), 10)
+  })
+  await once(child, 'close')
+  const lines = text.trim().split('\n')
+  expect(lines).toHaveLength(80)
+  for (const line of lines) expect((JSON.parse(line) as { message: string }).message).toMatch(/^(?:l{30000}|a{30000})$/)
 })

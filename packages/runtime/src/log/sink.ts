@@ -1,6 +1,6 @@
 // Writes log text to a descriptor without waiting for its reader and without throwing: text is gathered per turn of
-// the event loop and written with one non-blocking write. A reader that is gone (EPIPE) or slow (EAGAIN) costs lines,
-// never the program: beyond the limit lines are dropped and counted.
+// the event loop and written with one non-blocking write. A reader that is gone (EPIPE) or slow (EAGAIN) or a full disk
+// (ENOSPC) costs lines, never the program: beyond the limit, and until it can be written again, lines are dropped and counted.
 import fs from 'node:fs'
 import net from 'node:net'
 
@@ -14,7 +14,10 @@ export interface Sink {
 
 const limitCharacters = 8 << 20
 const retryMs = 10
+/** After what is no matter of waiting for the reader. */
+const retryFailedMs = 1_000
 const flushBudgetMs = 200
+const newline = 10
 
 /**
  * A descriptor for the same place whose writes do not block. Pipes are opened anew, so that other holders of the
@@ -45,6 +48,7 @@ class FileSink implements Sink {
   #pendingCharacters = 0
   /** The rest of what has been written in part. */
   #rest: Buffer | undefined
+  #isInLine = false
   #scheduled = false
   #broken = false
   #dropped = 0
@@ -79,10 +83,13 @@ class FileSink implements Sink {
   #take(): Buffer | undefined {
     if (this.#pending.length === 0) return undefined
     if (this.#dropped > this.#reported) {
-      this.#pending.push(`${this.#dropped - this.#reported} log lines were dropped because their reader is slow\n`)
+      this.#pending.push(
+        `${this.#dropped - this.#reported} log lines were dropped because their reader is slow or gone\n`,
+      )
       this.#reported = this.#dropped
     }
-    const chunk = Buffer.from(this.#pending.join(''))
+    // What could not be written to its end is a line of its own.
+    const chunk = Buffer.from(`${this.#isInLine ? '\n' : ''}${this.#pending.join('')}`)
     this.#pending = []
     this.#pendingCharacters = 0
     return chunk
@@ -95,17 +102,28 @@ class FileSink implements Sink {
       if (!this.#rest || this.#broken) return true
       try {
         const written = fs.writeSync(this.#target.fd, this.#rest)
+        this.#isInLine = this.#rest[written - 1] !== newline
         this.#rest = written < this.#rest.length ? this.#rest.subarray(written) : undefined
       } catch (cause) {
         const code = (cause as NodeJS.ErrnoException).code
         if (code === 'EAGAIN') return false
         if (code === 'EINTR') continue
-        this.#broken = true
-        this.#rest = undefined
-        this.#pending = []
-        this.#pendingCharacters = 0
+        this.#onFailure(this.#rest)
       }
     }
+  }
+
+  /** Lines that come meanwhile are not gathered: who knows for how long. */
+  #onFailure(lost: Buffer): void {
+    this.#broken = true
+    setTimeout(() => {
+      this.#broken = false
+    }, retryFailedMs).unref()
+    this.#dropped += this.#pending.length
+    for (let at = lost.indexOf(newline); at >= 0; at = lost.indexOf(newline, at + 1)) this.#dropped++
+    this.#rest = undefined
+    this.#pending = []
+    this.#pendingCharacters = 0
   }
 
   flush(): void {
@@ -116,7 +134,11 @@ class FileSink implements Sink {
   }
 }
 
-/** A sink on an open descriptor (1 = standard output). */
+let standardOutput: Sink | undefined
+
+/** A sink on an open descriptor (1 = standard output, of which there is one: two would write into each other's lines). */
 export function createSink(fd = 1): Sink {
-  return new FileSink(fd)
+  if (fd !== 1) return new FileSink(fd)
+  standardOutput ??= new FileSink(fd)
+  return standardOutput
 }
