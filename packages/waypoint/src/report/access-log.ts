@@ -1,5 +1,6 @@
 // One JSON line for each request, put together by hand: the names are fixed, and what clients send is escaped.
 import { formatIp } from '@wishbone/core/ip'
+import { withoutControls } from '@wishbone/runtime/log'
 import type { RequestRecord } from '../pipeline/record.ts'
 import { destinationOf } from './destination.ts'
 import { flagsOf } from './metrics.ts'
@@ -67,7 +68,7 @@ function lineOf(record: RequestRecord, time: string): string {
 
 function text(value: string): string {
   const short = value.length > longestText ? `${value.slice(0, longestText)}…` : value
-  return /["\\\u0000-\u001f\u007f]/.test(short) ? JSON.stringify(short) : `"${short}"`
+  return /["\\\u0000-\u001f\u007f-\u009f]/.test(short) ? withoutControls(JSON.stringify(short)) : `"${short}"`
 }
 
 /** Of what a plugin has set, which need not keep to its type; undefined: JSON has no form for it. */
