@@ -20,13 +20,13 @@ test('a delay ends when its signal is aborted', async () => {
   expect(performance.now() - started).toBeLessThan(1000)
 })
 
-async function run(main: string, signals: NodeJS.Signals[] = []) {
+async function run(main: string, signals: NodeJS.Signals[] = [], drainMs = 300) {
   const folder = new URL('..', import.meta.url).pathname
   const source = `
     import { createLogger } from '${folder}log/index.ts'
     import { runProgram } from '${folder}lifecycle/index.ts'
     const log = createLogger({ program: 'p' })
-    await runProgram(${main}, { log, drainMs: 300 })`
+    await runProgram(${main}, { log, drainMs: ${drainMs} })`
   const child = spawn(process.execPath, ['--input-type=module', '-e', source])
   let output = ''
   child.stderr.on('data', (chunk) => (output += String(chunk)))
@@ -51,6 +51,12 @@ test('a drain that takes too long is cut off with a warning', async () => {
   const { code, output } = await run(started('await new Promise(() => {})'), ['SIGTERM'])
   expect(code).toBe(0)
   expect(output).toMatch(/warn.*drain took longer/)
+})
+
+test('a drain without a limit that a timer can have is not cut off', async () => {
+  const slow = 'await new Promise((resolve) => setTimeout(resolve, 200)); log.info("disposed")'
+  const { output } = await run(started(slow), ['SIGTERM'], 2 ** 31 + 5_000)
+  expect(output).toMatch(/disposed[\s\S]*ended/)
 })
 
 test.each([

@@ -3,6 +3,7 @@
 // A drain that takes longer than its limit ends the process with code 0 and a warning: what was left is named there.
 // An uncaught error is logged with its stack and ends the process with code 1: state of unknown soundness must not
 // go on deciding about traffic.
+import { longestTimerMs } from '@wishbone/core/timers'
 import type { Logger } from '../log/index.ts'
 
 export interface ProgramContext {
@@ -69,7 +70,8 @@ export async function runProgram(
   }
 
   const reason = await stopped
-  const drainMs = options.drainMs ?? 300_000
+  // A timer that is set for longer fires at once.
+  const drainMs = Math.min(options.drainMs ?? 300_000, longestTimerMs)
   log.info('draining', { reason, limit: `${drainMs}ms` })
   const limit = setTimeout(() => {
     log.warn('the drain took longer than its limit; connections that are left are closed', { limit: `${drainMs}ms` })
