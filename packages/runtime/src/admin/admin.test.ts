@@ -113,7 +113,8 @@ test('admin routes answer text, JSON and errors; strangers are refused', async (
     ['info&reset', 'info'],
   ])
     expect((await ask(`/logging?level=${level}`, { method: 'POST' })).body).toBe(`current log level is ${meant}\n`)
-  expect((await ask('/logging?level=loud', { method: 'POST' })).status).toBe(400)
+  for (const unknown of ['loud', 'constructor'])
+    expect((await ask(`/logging?level=${unknown}`, { method: 'POST' })).status).toBe(400)
   expect((await ask('/explain/a/b?q=1')).body).toBe('/explain/a/b 1')
   expect(await ask('/broken')).toEqual({ status: 500, body: 'it broke\n' })
   expect((await ask('/')).body).toContain('GET /config_dump')
