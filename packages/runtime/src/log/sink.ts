@@ -99,16 +99,17 @@ class FileSink implements Sink {
   #writeAll(): boolean {
     for (;;) {
       this.#rest ??= this.#take()
-      if (!this.#rest || this.#broken) return true
+      const rest = this.#rest
+      if (!rest || this.#broken) return true
       try {
-        const written = fs.writeSync(this.#target.fd, this.#rest)
-        this.#isInLine = this.#rest[written - 1] !== newline
-        this.#rest = written < this.#rest.length ? this.#rest.subarray(written) : undefined
+        const written = fs.writeSync(this.#target.fd, rest)
+        this.#isInLine = rest[written - 1] !== newline
+        this.#rest = written < rest.length ? rest.subarray(written) : undefined
       } catch (cause) {
         const code = (cause as NodeJS.ErrnoException).code
         if (code === 'EAGAIN') return false
         if (code === 'EINTR') continue
-        this.#onFailure(this.#rest)
+        this.#onFailure(rest)
       }
     }
   }
