@@ -123,6 +123,21 @@ test('a pod that goes while it is being asked about is not taken in', async () =
   expect(states()).toEqual([])
 })
 
+test('a pod of which only the plugin has told, and whose end lay between two watches, leaves all the same', async () => {
+  let there = true
+  const { agent, store, states } = world({
+    fetch: async () => (there ? { pod, namespace: shop('3', 'ambient') } : undefined),
+  })
+  await agent.addSandbox(sandbox)
+  // A list from before the pod.
+  store.replacePods([])
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(states()).toEqual(['in'])
+  there = false
+  store.replacePods([])
+  await vi.waitFor(() => expect(states()).toEqual([]))
+})
+
 test('an answer that is older than what the watch has brought meanwhile does not undo it', async () => {
   const answer = Promise.withResolvers<{ pod: Pod; namespace: Namespace }>()
   const { agent, store } = world({ fetch: () => answer.promise })

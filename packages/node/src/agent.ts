@@ -87,7 +87,20 @@ export class Agent {
     }
     this.#writeEnrolled()
     for (const pod of store.pods.values()) this.#look(pod)
+    for (const { pod } of this.#workers.values()) if (!store.pods.has(pod.uid)) void this.#lookFor(pod)
     this.#beginning = false
+  }
+
+  /** Only the CNI plugin has told of this pod so far. If its end lay between two watches, no event and no list will tell it. */
+  async #lookFor({ uid, namespace, name }: PodIdentity): Promise<void> {
+    try {
+      const found = await this.#options.fetch(namespace, name)
+      if (found?.pod.metadata.uid === uid || this.#store?.pods.has(uid) === true) return
+    } catch {
+      // Asked again after the next list.
+      return
+    }
+    this.removed({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace, uid } })
   }
 
   /** A pod that cannot be looked at (no descriptor is left, say) is that pod's trouble, and is looked at again. */
