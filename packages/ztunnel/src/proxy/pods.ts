@@ -71,9 +71,10 @@ export class Pods {
       // Asked for again: the agent waits for the listeners.
       return this.#snapshot ? this.#takeOvers.get(uid)?.now() : undefined
     }
-    if (known !== undefined) await this.#drop(uid, known, 'the pod has a new network namespace')
     const proxy = new PodProxy(this.#context, { uid, ...info }, nsFd)
     this.#proxies.set(uid, proxy)
+    // Not before: its certificate goes with the last proxy that has it, and there may be nobody to give another.
+    if (known !== undefined) await this.#drop(uid, known, 'the pod has a new network namespace')
     try {
       if (!this.#snapshot && isServed(nsFd)) return this.#takeOver(proxy)
       await proxy.start()
