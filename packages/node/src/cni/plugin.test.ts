@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLogger } from '@wishbone/runtime/log'
@@ -39,6 +49,19 @@ test('installs, and takes everything away again', () => {
   expect(readFileSync(join(places.binFolder, 'wishbone-cni.namespaces'), 'utf8')).toBe('bank\nshop\n')
   expect(removePlugin(places)).toHaveLength(3)
   expect(removePlugin(places)).toEqual([])
+  expect(types('10-pods.conflist')).toEqual(['ptp'])
+  expect(readdirSync(places.binFolder)).toEqual([])
+})
+
+test('what cannot be read is no configuration, as for the container runtime, and keeps nobody from the others', () => {
+  const { places, plugin, conf, types } = node()
+  mkdirSync(conf('01-folder.conf'))
+  symlinkSync(conf('gone'), conf('02-link.conflist'))
+  writeFileSync(conf('10-pods.conflist'), list)
+  plugin.install()
+  expect(plugin.problem).toBeUndefined()
+  expect(types('10-pods.conflist')).toEqual(['ptp', pluginType])
+  removePlugin(places)
   expect(types('10-pods.conflist')).toEqual(['ptp'])
   expect(readdirSync(places.binFolder)).toEqual([])
 })

@@ -131,9 +131,9 @@ export function removePlugin({
 }: Pick<PluginPlaces, 'binFolder' | 'confFolder'>): readonly string[] {
   const changed: string[] = []
   // The configuration first: it must not name a program that is not there.
-  for (const name of filesOf(confFolder)) {
+  for (const { name, text } of configurationFiles(confFolder)) {
     const path = join(confFolder, name)
-    const change = withoutPlugin(name, readFileSync(path, 'utf8'))
+    const change = withoutPlugin(name, text)
     if (change.kind !== 'write') continue
     const target = join(confFolder, change.name)
     // Somebody may have written the single plugin's file anew; theirs is the newer one.
@@ -162,15 +162,19 @@ export function writeNames(path: string, names: readonly string[]): void {
 }
 
 function firstConfiguration(folder: string): { readonly name: string; readonly text: string } | undefined {
-  for (const name of filesOf(folder)) {
-    const text = readFileSync(join(folder, name), 'utf8')
-    if (isConfiguration(text)) return { name, text }
-  }
-  return undefined
+  return configurationFiles(folder).find(({ text }) => isConfiguration(text))
 }
 
-function filesOf(folder: string): readonly string[] {
-  return existsSync(folder) ? configurationsOf(readdirSync(folder)) : []
+/** Without what cannot be read (a folder, a link to nothing), which a container runtime passes over too (libcni's ConfFiles). */
+function configurationFiles(folder: string): readonly { readonly name: string; readonly text: string }[] {
+  const names = existsSync(folder) ? configurationsOf(readdirSync(folder)) : []
+  return names.flatMap((name) => {
+    try {
+      return [{ name, text: readFileSync(join(folder, name), 'utf8') }]
+    } catch {
+      return []
+    }
+  })
 }
 
 function replace(path: string, content: string | Buffer, mode: number): void {
