@@ -46,6 +46,9 @@ export interface ClientReport {
   readonly types: Readonly<Record<string, TypeReport>>
 }
 
+/** Of what a client says, in logs and dumps. */
+const longestText = 2_000
+
 interface Counts {
   sent: number
   acknowledged: number
@@ -93,7 +96,7 @@ export class Client {
   }
 
   request(message: discovery.DeltaDiscoveryRequest): void {
-    if (message.node !== undefined) this.#node = message.node.id
+    if (message.node !== undefined) this.#node = message.node.id.slice(0, longestText)
     this.#step({ kind: 'request', request: readRequest(message) })
   }
 
@@ -154,12 +157,13 @@ export class Client {
         case 'rejected': {
           const counts = this.#count(output.typeUrl)
           counts.rejected++
-          counts.lastRejection = { at: new Date().toISOString(), message: output.message }
+          const message = output.message.slice(0, longestText)
+          counts.lastRejection = { at: new Date().toISOString(), message }
           this.#observer.rejected(output.typeUrl)
           this.#log.warn('a client rejected configuration; the resources named keep their last good form there', {
             client: this.id,
             type: output.typeUrl,
-            reason: output.message,
+            reason: message,
           })
         }
       }

@@ -285,6 +285,48 @@ describe('a gateway', () => {
   })
 })
 
+describe('a client that asks for too much', () => {
+  const gateway = () => caller('gw', 'shop', 'wp', { 'gateway.networking.k8s.io/gateway-name': 'wp' })
+  beforeEach(() => publish({ listeners: ['shop/wp'] }))
+
+  test('of types, loses its stream', async () => {
+    const proxy = new Stream(gateway())
+    for (let i = 0; i < 100; i++) proxy.send({ typeUrl: `type.googleapis.com/odd.Type${i}` })
+    expect((await eventually('the end', () => proxy.error)).code).toBe(grpcStatus.RESOURCE_EXHAUSTED)
+    await eventually('its leaving', () => clients.count('gateway') === 0)
+  })
+
+  test('of names, loses its stream, however they are spread over requests', async () => {
+    const proxy = new Stream(gateway())
+    for (let i = 0; i < 4; i++)
+      proxy.send({ typeUrl: address, resourceNamesSubscribe: ['*', `${i}${'x'.repeat(5 << 20)}`] })
+    expect((await eventually('the end', () => proxy.error)).code).toBe(grpcStatus.RESOURCE_EXHAUSTED)
+  })
+
+  test('but may change its mind as often as it likes', async () => {
+    const proxy = new Stream(gateway())
+    for (let i = 0; i < 4; i++) {
+      const names = ['*', `${i}${'x'.repeat(5 << 20)}`]
+      proxy.send({ typeUrl: address, resourceNamesSubscribe: names })
+      proxy.send({ typeUrl: address, resourceNamesUnsubscribe: names })
+    }
+    proxy.send({ typeUrl: listener })
+    expect(named(await proxy.next(listener))).toEqual(['shop/wp'])
+  })
+
+  test('of streams, gets no more until some have ended', async () => {
+    const many = Array.from({ length: 20 }, () => new Stream(gateway()))
+    for (const proxy of many) proxy.send({ typeUrl: listener })
+    await eventually('the refusals', () => many.filter(({ error }) => error?.code === 8).length === 4)
+    expect(clients.count('gateway')).toBe(16)
+    for (const proxy of many) proxy.stream.cancel()
+    await eventually('their leaving', () => clients.count('gateway') === 0)
+    const proxy = new Stream(gateway())
+    proxy.send({ typeUrl: listener })
+    expect(named(await proxy.next(listener))).toEqual(['shop/wp'])
+  })
+})
+
 describe('a client is refused', () => {
   test.each<[string, () => string, number, RegExp]>([
     ['without a valid token', () => 'bad', grpcStatus.UNAUTHENTICATED, /not valid/],

@@ -7,6 +7,7 @@ import { view } from '../encode/index.ts'
 import { type Log, messageOf } from '../log.ts'
 import type { ClientScope, ResourceSet, Resources } from '../model/index.ts'
 import { type AdsCall, Client, type ClientObserver, type ClientReport } from './client.ts'
+import { Demand } from './demand.ts'
 import { stableResources, stableSet } from './stable.ts'
 
 export interface ClientsOptions {
@@ -22,6 +23,8 @@ type Decision =
 
 type NoCaller = Exclude<Review, { readonly kind: 'caller' }>
 
+/** A proxy has one, and for a minute maybe those whose connections it has lost. */
+const streamsPerPod = 16
 /** How long one kind of clients may hold up the other. */
 const settleMs = 300
 
@@ -131,6 +134,7 @@ export class Clients {
   serve(call: AdsCall): void {
     const { log } = this.#options
     const pending: Parameters<Client['request']>[0][] = []
+    const demand = new Demand()
     let client: Client | undefined
     let ended = false
     const end = (): void => {
@@ -152,7 +156,12 @@ export class Clients {
         return
       }
       try {
-        client.request(message)
+        const excess = demand.excessOf(message)
+        if (excess === undefined) client.request(message)
+        else {
+          log.warn('a client asks for too much; its stream is ended', { client: client.id, excess })
+          fail(grpcStatus.RESOURCE_EXHAUSTED, excess)
+        }
       } catch (cause) {
         log.error('cannot handle a request on the configuration stream', { client: client.id, error: cause })
         fail(grpcStatus.INTERNAL, 'internal error')
@@ -173,6 +182,12 @@ export class Clients {
         return fail(decision.code, decision.reason)
       }
       client = decision.client
+      const { pod } = client.caller
+      const others = [...this.#clients].filter(({ caller }) => caller.pod?.uid === pod?.uid)
+      if (others.length >= streamsPerPod) {
+        log.warn('refused a client of the configuration stream: its pod has too many', { client: client.id })
+        return fail(grpcStatus.RESOURCE_EXHAUSTED, `pod ${pod?.name} has ${others.length} streams already`)
+      }
       this.#clients.add(client)
       log.info('a client joined', { client: client.id, scope: client.scope, peer: call.getPeer() })
       for (const message of pending.splice(0)) take(message)
