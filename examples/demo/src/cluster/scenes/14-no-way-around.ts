@@ -87,14 +87,10 @@ export const noWayAround: Scene = {
       seen(allowed),
     )
     for (const [what, from, url] of ways) {
-      const answer = await until(
-        `a refusal ${what}`,
-        async () => {
-          const last = await ask(from, url)
-          return last.status !== 200 && last
-        },
-        15_000,
-      ).catch(() => ({ ms: 0, status: 200 }) as Outcome)
+      const answer = await until(`a refusal ${what}`, async () => {
+        const last = await ask(from, url)
+        return last.status !== 200 && last
+      }).catch(() => ({ ms: 0, status: 200 }) as Outcome)
       check(`it refuses ${what}`, answer.status !== 200, seen(answer))
     }
     const pod = await cluster.get('pods', namespace, server.metadata.name)

@@ -86,14 +86,10 @@ export const brokenReferences: Scene = {
     await using _namespace = await stageNamespace(cluster, namespace, manifest('16-broken-references'))
     for (const { what, kind, name, condition, reason, names } of broken) {
       let last: SeenCondition | undefined
-      const holds = await until(
-        what,
-        async () => {
-          last = conditionOf(await cluster.get(kind, namespace, name), condition)
-          return last?.status === 'False' && last.reason === reason && new RegExp(names).test(last.message)
-        },
-        20_000,
-      ).catch(() => false)
+      const holds = await until(what, async () => {
+        last = conditionOf(await cluster.get(kind, namespace, name), condition)
+        return last?.status === 'False' && last.reason === reason && new RegExp(names).test(last.message)
+      }).catch(() => false)
       const seen = last ? `${condition}=${last.status} ${last.reason}: ${last.message}` : `no condition ${condition}`
       check(`${what}: ${condition}=False, ${reason}, naming ${names}`, holds, seen)
     }

@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Outcome, until } from '@wishbone/testing/cluster'
 import type { Scene } from '../../scene.ts'
+import { conditionOf } from '../conditions.ts'
 import { openShop } from '../shop.ts'
 
 const namespace = 'e2e-deleted'
@@ -34,7 +35,10 @@ export const automaticWaypointDeleted: Scene = {
     const uid = async () => (await cluster.get('gateways', namespace, 'wishbone-auto')).metadata.uid
     const before = await uid()
     // The Service's own status is the memory that it was guarded.
-    await delay(1_000)
+    await until('the status of the Service', async () => {
+      const found = conditionOf(await cluster.get('services', namespace, 'server'), 'istio.io/WaypointBound')
+      return found?.status === 'True' || Promise.reject(new Error(found?.reason ?? 'it has none'))
+    })
     const [result] = await cluster.loadDuring([{ pod: client, host: 'server' }], 50, async () => {
       await delay(1_000)
       doing(`kubectl -n ${namespace} delete gateway wishbone-auto`)
