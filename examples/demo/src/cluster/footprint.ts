@@ -1,6 +1,6 @@
 // What the mesh holds on each node: descriptors (listeners, tunnels and network namespaces among them), pods, certificates.
 // Equal before and after means that nothing was leaked.
-import { type Cluster, isReady, until } from '@wishbone/testing/cluster'
+import { type Cluster, isLeaving, isReady, until } from '@wishbone/testing/cluster'
 import { system } from './rollout.ts'
 
 interface Held {
@@ -47,8 +47,19 @@ async function footprint(cluster: Cluster): Promise<Footprint> {
   return held
 }
 
-/** A footprint that has not changed for 3 s: connections of a moment ago are closed. */
+/**
+ * A footprint that has not changed for 3 s: connections of a moment ago are closed. Pods of earlier scenes go first; a busy machine
+ * takes longer than that for some of them.
+ */
 export async function settledFootprint(cluster: Cluster): Promise<Footprint> {
+  await until(
+    'namespaces of earlier scenes to be gone',
+    async () => {
+      const leaving = (await cluster.list('namespaces')).filter(isLeaving).map(({ metadata }) => metadata.name)
+      return leaving.length === 0 || Promise.reject(new Error(leaving.join(', ')))
+    },
+    180_000,
+  )
   let last = ''
   let since = Date.now()
   return until(
