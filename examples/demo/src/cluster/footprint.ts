@@ -55,7 +55,8 @@ export async function settledFootprint(cluster: Cluster): Promise<Footprint> {
   await until(
     'namespaces of earlier scenes to be gone',
     async () => {
-      const leaving = (await cluster.list('namespaces')).filter(isLeaving).map(({ metadata }) => metadata.name)
+      const names = (await cluster.list('namespaces')).filter(isLeaving).map(({ metadata }) => metadata.name)
+      const leaving = names.filter((name) => name.startsWith('e2e-'))
       return leaving.length === 0 || Promise.reject(new Error(leaving.join(', ')))
     },
     180_000,

@@ -16,6 +16,7 @@ import {
 import type { KubeObject } from '@wishbone/runtime/kube'
 import { readText } from '@wishbone/runtime/manifests'
 import { fetchFromPod } from './forward.ts'
+import { until } from './until.ts'
 
 export interface PodObject extends KubeObject {
   readonly spec: { readonly nodeName?: string; readonly containers: readonly { readonly name: string }[] }
@@ -190,8 +191,11 @@ export function createCluster(client: KubeClient, outsideUrl: string): Cluster {
       try {
         await during()
       } finally {
-        for (const { pod } of targets)
-          await cluster.run(pod, ['node', '-e', `require('node:fs').writeFileSync('${over}', '')`])
+        for (const { pod } of targets) {
+          const stop = () => cluster.run(pod, ['node', '-e', `require('node:fs').writeFileSync('${over}', '')`])
+          // It would go on for minutes.
+          await stop().catch(() => until(`the load in ${pod.metadata.name} to be told its end`, stop))
+        }
       }
       return loads
     },
