@@ -17,20 +17,22 @@ export function membershipOf(world: World, pod: Pod, services: readonly MeshServ
       if (hasLabels(pod.metadata.labels, selector)) members.push([service.name, portsOfPod(service, pod)])
       continue
     }
-    const slice = (world.slicesOf.get(service.key) ?? []).find((s) =>
+    // Ports that not all endpoints have are in slices of their own.
+    const slices = (world.slicesOf.get(service.key) ?? []).filter((s) =>
       s.endpoints?.some((e) => refersTo(e.targetRef, pod)),
     )
-    if (slice) members.push([service.name, portsOfSlice(service, slice)])
+    if (slices.length > 0) members.push([service.name, portsOfSlices(service, slices)])
   }
   return Object.fromEntries(members.sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-/** Service port to the slice's port of the same name. */
-export function portsOfSlice(service: MeshService, slice: EndpointSlice): workload.PortList {
-  return portList(tcpPorts(service.object), (port) => {
-    const found = slice.ports?.find((p) => (p.name ?? '') === (port.name ?? '') && (p.protocol ?? 'TCP') === 'TCP')
-    return found?.port
-  })
+/** Service port to the slices' port of the same name. */
+export function portsOfSlices(service: MeshService, slices: readonly EndpointSlice[]): workload.PortList {
+  const ports = slices.flatMap((slice) => slice.ports ?? []).filter(({ protocol }) => (protocol ?? 'TCP') === 'TCP')
+  return portList(
+    tcpPorts(service.object),
+    ({ name }) => ports.find((port) => (port.name ?? '') === (name ?? ''))?.port,
+  )
 }
 
 function refersTo(ref: { kind?: string; namespace?: string; name?: string } | undefined, pod: Pod): boolean {

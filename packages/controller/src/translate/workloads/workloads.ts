@@ -9,7 +9,7 @@ import { annotations, labels } from '../names.ts'
 import type { MeshService } from '../services/services.ts'
 import { createSound } from '../sound.ts'
 import { guarded, namespaceLabels, type World } from '../world.ts'
-import { membershipOf, portsOfSlice } from './membership.ts'
+import { membershipOf, portsOfSlices } from './membership.ts'
 import { canonicalOf, ownerOf } from './owner.ts'
 
 export interface MeshWorkload {
@@ -127,7 +127,7 @@ function podWorkload(world: World, pod: Pod, services: readonly MeshService[]): 
 function sliceWorkloads(world: World, service: MeshService, slice: EndpointSlice): readonly MeshWorkload[] {
   if (slice.addressType === 'FQDN') return []
   const { settings } = world
-  const ports = portsOfSlice(service, slice)
+  const ports = portsOfSlices(service, [slice])
   return (slice.endpoints ?? []).flatMap((endpoint) => {
     if (endpoint.targetRef?.kind === 'Pod') return []
     return endpoint.addresses.flatMap((text) => {
