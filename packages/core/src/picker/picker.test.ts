@@ -49,8 +49,8 @@ test('a slow or busy endpoint gets less, and comes back', () => {
 
 test('endpoints that were tried are avoided while there is another', () => {
   const picker = createPicker([entry('a'), entry('b')])
-  for (let i = 0; i < 20; i++) expect(picker.pick(0, Math.random, new Set(['a']))).toBe('b')
-  expect(picker.pick(0, Math.random, new Set(['a', 'b']))).toMatch(/a|b/)
+  for (let i = 0; i < 20; i++) expect(picker.pick(0, Math.random, (one) => one === 'a')).toBe('b')
+  expect(picker.pick(0, Math.random, () => true)).toMatch(/a|b/)
 })
 
 test('two that are nearly equal share the requests', () => {

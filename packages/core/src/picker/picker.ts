@@ -10,8 +10,9 @@ export interface PickerEntry<T> {
 
 export interface Picker<T> {
   readonly size: number
-  /** One of two at random, the cheaper more likely; endpoints in `avoid` only when there is no other. Undefined: the set is empty. */
-  pick(nowMs: number, random: () => number, avoid?: ReadonlySet<T>): T | undefined
+  /** One of two at random, the cheaper more likely; those that `avoid` names only when there is no other. Undefined: the set is empty. */
+  pick(nowMs: number, random: () => number, avoid?: (endpoint: T) => boolean): T | undefined
+  some(test: (endpoint: T) => boolean): boolean
 }
 
 /** Freezes the set. */
@@ -39,8 +40,8 @@ export function createPicker<T>(entries: readonly PickerEntry<T>[]): Picker<T> {
     size: entries.length,
     pick(nowMs, random, avoid) {
       if (entries.length === 0) return undefined
-      if (avoid === undefined || avoid.size === 0) return choose(entries, total, nowMs, random)
-      const fresh = entries.filter((entry) => !avoid.has(entry.endpoint))
+      if (avoid === undefined) return choose(entries, total, nowMs, random)
+      const fresh = entries.filter((entry) => !avoid(entry.endpoint))
       if (fresh.length === 0) return choose(entries, total, nowMs, random)
       return choose(
         fresh,
@@ -49,5 +50,6 @@ export function createPicker<T>(entries: readonly PickerEntry<T>[]): Picker<T> {
         random,
       )
     },
+    some: (test) => entries.some(({ endpoint }) => test(endpoint)),
   }
 }

@@ -39,11 +39,15 @@ export class Endpoints {
     this.#pickers = new WeakMap()
   }
 
-  /** One endpoint. `port` is used where the upstream has none of its own. @throws MeshError */
-  pick(upstream: Upstream, port: number, avoid?: ReadonlySet<Target>): Target {
+  /**
+   * One endpoint. `port` is used where the upstream has none of its own. `tried` has the keys of those that come last: after any change
+   * of the mesh an endpoint is another object. @throws MeshError
+   */
+  pick(upstream: Upstream, port: number, tried?: ReadonlySet<string>): Target {
     if (upstream.kind === 'workload')
       return this.#workloadTarget(upstream.uid, upstream.port || port, upstream.protocol)
     const picker = this.#pickerOf(upstream)
+    const avoid = tried === undefined || tried.size === 0 ? undefined : ({ key }: Target) => tried.has(key)
     const target = picker.pick(this.#options.now(), this.#options.random, avoid)
     if (target !== undefined) return target
     throw new MeshError('no-healthy-upstream', `${upstream.hostname}:${upstream.port} has no ready endpoint`, {
@@ -53,10 +57,10 @@ export class Endpoints {
   }
 
   /** Whether another endpoint than those in `tried` could be picked. */
-  hasOther(upstream: Upstream, tried: ReadonlySet<Target>): boolean {
+  hasOther(upstream: Upstream, tried: ReadonlySet<string>): boolean {
     if (upstream.kind !== 'service') return false
     try {
-      return this.#pickerOf(upstream).size > tried.size
+      return this.#pickerOf(upstream).some(({ key }) => !tried.has(key))
     } catch {
       return false
     }

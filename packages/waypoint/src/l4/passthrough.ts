@@ -100,11 +100,11 @@ export class Passthrough {
     encrypted: boolean,
   ): Promise<[Target, Duplex]> {
     const { endpoints, dial, authorizer } = this.#options
-    const tried = new Set<Target>()
+    const tried = new Set<string>()
     for (;;) {
       const target = endpoints.pick(backend, connection.port, tried)
       if (connection.destination.kind === 'waypoint') await authorizer.forTarget(target, connection, undefined)
-      tried.add(target)
+      tried.add(target.key)
       try {
         return [target, await dial(encrypted ? { ...target, tls: undefined } : target, [])]
       } catch (cause) {

@@ -41,7 +41,7 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
   readonly isGrpc: boolean
   readonly #upgrade: UpgradeRequest | undefined
   readonly #trace: RequestTrace | undefined
-  readonly #tried = new Set<Target>()
+  readonly #tried = new Set<string>()
   #attempt: Attempt | undefined
   #cancelled: MeshError | undefined
   #judged = 0
@@ -214,7 +214,7 @@ export class RequestRun implements AttemptHooks, UpgradeRun {
   async pick(backend: Upstream): Promise<Target> {
     const { connection, listener, head } = this.context
     const target = this.services.endpoints.pick(backend, connection.port, this.#tried)
-    this.#tried.add(target)
+    this.#tried.add(target.key)
     this.record.target = target
     if (connection.destination.kind === 'waypoint') {
       const waiting = this.services.authorizer.forTarget(target, connection, head)
