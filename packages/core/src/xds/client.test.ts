@@ -56,6 +56,18 @@ describe('a wildcard client', () => {
     expect(outputs).toMatchObject([{ kind: 'response', response: { removed: ['shop/allow'] } }])
   })
 
+  test('rejects a whole mesh in few words', () => {
+    const client = new ClientSession([{ typeUrl: address, mode: 'wildcard' }])
+    const rejected = Array.from({ length: 200_000 }, (_, i) => ({
+      name: `shop/s${i}`,
+      reason: 'not applied: '.repeat(9),
+    }))
+    const { error } = client.received({ ...response, typeUrl: address, rejected })
+    expect(error).toContain('shop/s0: not applied')
+    expect(error).toContain('more')
+    expect(error!.length).toBeLessThan(200_000)
+  })
+
   test('acknowledges types that it does not know', () => {
     expect(new ClientSession([]).received({ ...response, typeUrl: 'x' })).toMatchObject({ typeUrl: 'x', nonce: '1' })
   })

@@ -16,6 +16,10 @@ interface TypeState {
   answered: boolean
 }
 
+/** A NACK is for people: one that names a whole mesh would be longer than a server takes, and end the stream each time. */
+const maxTold = 100
+const maxErrorLength = 100_000
+
 const noNames: readonly string[] = []
 const noVersions: ReadonlyMap<string, string> = new Map()
 
@@ -78,7 +82,9 @@ export class ClientSession {
     }
     const answer = { ...request(typeUrl, noNames, noNames), nonce }
     if (rejected.length === 0) return answer
-    return { ...answer, error: rejected.map(({ name, reason }) => `${name}: ${reason}`).join('; ') }
+    const told = rejected.slice(0, maxTold).map(({ name, reason }) => `${name}: ${reason}`)
+    if (rejected.length > maxTold) told.push(`and ${rejected.length - maxTold} more`)
+    return { ...answer, error: told.join('; ').slice(0, maxErrorLength) }
   }
 
   /** Wildcard types that have had no response yet, ever. Empty: the client is ready. */
