@@ -309,6 +309,18 @@ describe('token reviews', () => {
   })
 })
 
+describe('token reviews of a clock that was set back', () => {
+  test('are asked for again: a refused token is not refused, nor a revoked one taken, until the clock is there again', async () => {
+    await expect(ask('Bearer later')).rejects.toMatchObject({ details: authentication })
+    const early = token('early', 'shop:cart', { pod: 'cart-1' })
+    await ask(early)
+    clock -= 3_600_000
+    api.tokens.clear()
+    expect(await ask(token('later', 'shop:cart', { pod: 'cart-1' }))).toHaveLength(3)
+    await expect(ask(early)).rejects.toMatchObject({ details: authentication })
+  })
+})
+
 describe('a given authority', () => {
   const good = {
     'ca-cert.pem': root.certPem,

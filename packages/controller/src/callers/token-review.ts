@@ -38,7 +38,10 @@ export class TokenReviewer {
   readonly #client: KubeClient
   readonly #clock: () => number
   /** In order of insertion; the oldest go first when it is full. */
-  readonly #kept = new Map<string, { readonly untilMs: number; readonly review: Promise<Review> }>()
+  readonly #kept = new Map<
+    string,
+    { readonly fromMs: number; readonly untilMs: number; readonly review: Promise<Review> }
+  >()
 
   constructor(client: KubeClient, clock: () => number = Date.now) {
     this.#client = client
@@ -53,22 +56,23 @@ export class TokenReviewer {
     const key = createHash('sha256').update(token).digest('base64')
     const now = this.#clock()
     const kept = this.#kept.get(key)
-    if (kept !== undefined && now < kept.untilMs) return kept.review
+    // A clock that was set back would keep it for as long as it went.
+    if (kept !== undefined && kept.fromMs <= now && now < kept.untilMs) return kept.review
     this.#kept.delete(key)
     const review = this.#ask(token)
-    this.#keep(key, now + keepMs, review)
+    this.#keep(key, now, now + keepMs, review)
     void review.then((answer) => {
       if (this.#kept.get(key)?.review !== review) return
       if (answer.kind === 'unavailable') this.#kept.delete(key)
-      else if (answer.kind === 'refused') this.#keep(key, now + keepRefusalMs, review)
-      else this.#keep(key, Math.min(now + keepMs, expiryMs(token)), review)
+      else if (answer.kind === 'refused') this.#keep(key, now, now + keepRefusalMs, review)
+      else this.#keep(key, now, Math.min(now + keepMs, expiryMs(token)), review)
     })
     return review
   }
 
-  #keep(key: string, untilMs: number, review: Promise<Review>): void {
+  #keep(key: string, fromMs: number, untilMs: number, review: Promise<Review>): void {
     this.#kept.delete(key)
-    this.#kept.set(key, { untilMs, review })
+    this.#kept.set(key, { fromMs, untilMs, review })
     if (this.#kept.size > maxKept) this.#kept.delete(this.#kept.keys().next().value!)
   }
 
