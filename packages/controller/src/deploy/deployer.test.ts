@@ -102,6 +102,17 @@ describe('the deployer', () => {
     expect(api.find(services, 'shop', 'wp')?.['spec']).toEqual({ ports: [{ port: 81 }] })
   })
 
+  test('forgets the complaint about what nobody wants any more', async () => {
+    const complaints = () => log.lines.filter((line) => line.includes('cannot write an object')).length
+    api.fail(/services/, 500, 4)
+    await deployer.reconcile([service(80)], signal)
+    await deployer.reconcile([service(80)], signal)
+    expect(complaints()).toBe(1)
+    await deployer.reconcile([], signal)
+    await deployer.reconcile([service(80)], signal)
+    expect(complaints()).toBe(2)
+  })
+
   test('keeps what is to be kept, whatever it is like', async () => {
     await deployer.reconcile([service(80)], signal)
     await settle()

@@ -59,7 +59,7 @@ export class Deployer {
   readonly #options: DeployerOptions
   readonly #applied = new Map<string, Applied>()
   #blocked = new Map<string, Obstacle>()
-  #complaints = new Map<string, string>()
+  readonly #complaints = new Map<string, string>()
   readonly #left = new Set<string>()
 
   constructor(options: DeployerOptions) {
@@ -109,6 +109,9 @@ export class Deployer {
     await inParallel([...new Set(doomed)], 8, (object) =>
       this.#guard(keyOf(object), result, () => this.#delete(object, signal)),
     )
+    const looked = new Set([...wanted, ...doomed.map(keyOf)])
+    for (const known of [this.#applied, this.#complaints])
+      for (const key of known.keys()) if (!looked.has(key)) known.delete(key)
     // What was not looked at any more is not out of the way.
     if (!signal.aborted && stableHash(blocked) !== stableHash(this.#blocked)) {
       this.#blocked = blocked

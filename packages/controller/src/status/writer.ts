@@ -40,9 +40,9 @@ const attempts = 5
 
 export class StatusWriter {
   readonly #options: StatusWriterOptions
-  #sent = new Map<string, Sent>()
+  readonly #sent = new Map<string, Sent>()
   readonly #settled = new Map<string, Settled>()
-  #complaints = new Map<string, string>()
+  readonly #complaints = new Map<string, string>()
 
   constructor(options: StatusWriterOptions) {
     this.#options = options
@@ -70,7 +70,7 @@ export class StatusWriter {
         this.#complain(key, messageOf(cause))
       }
     })
-    for (const known of [this.#sent, this.#settled])
+    for (const known of [this.#sent, this.#settled, this.#complaints])
       for (const key of known.keys()) if (!keys.has(key)) known.delete(key)
     return { written, failed }
   }
