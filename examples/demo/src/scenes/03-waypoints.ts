@@ -71,5 +71,12 @@ export const waypoints: Scene = {
       plain.status === 200 && plain.headers?.['x-through'] === undefined && plain.headers?.['via'] === undefined,
       plain.status ?? plain.error,
     )
+    const echoed = await cluster.toolbox(client, 'http', 'http://toolbox.bookinfo:8080/')
+    const { headers } = JSON.parse(echoed.body ?? '{}') as { readonly headers?: Readonly<Record<string, string>> }
+    check(
+      "so does toolbox: what it receives has no proxy's header",
+      echoed.status === 200 && headers !== undefined && headers['x-forwarded-for'] === undefined,
+      headers ?? echoed.error,
+    )
   },
 }
