@@ -5,8 +5,14 @@ import type { Backend, Bound, Filters, Protocol, Upstream } from './types.ts'
 export function compileBackend(backend: l7.Backend | undefined, weight: number, filters: Filters | null): Backend {
   const target = backend?.target
   if (target?.case === 'service') {
-    const { namespace, hostname, port, protocol, tls } = target.value
+    const { namespace, hostname, port, tls } = target.value
     const service = `${namespace}/${hostname}`
+    const protocol = protocolOf(target.value.protocol)
+    // Plain HTTP could be what it must not be.
+    if (protocol === undefined) {
+      const message = 'the backend speaks a protocol that this version does not know'
+      return { kind: 'invalid', weight, filters, reason: 'UnknownProtocol', message }
+    }
     return {
       kind: 'service',
       weight,
@@ -15,7 +21,7 @@ export function compileBackend(backend: l7.Backend | undefined, weight: number, 
       namespace,
       hostname,
       port,
-      protocol: protocolOf(protocol),
+      protocol,
       tls,
     }
   }
@@ -40,7 +46,8 @@ export function backendOfService(bound: Bound, protocol: Protocol, port: number)
   return bound.kind === 'workload' ? { kind: 'workload', ...common, uid: bound.uid, port } : undefined
 }
 
-export function protocolOf(protocol: l7.Protocol): Protocol {
+/** Undefined: a protocol of a later version. */
+export function protocolOf(protocol: l7.Protocol): Protocol | undefined {
   switch (protocol) {
     case l7.Protocol.HTTP:
       return 'http'
@@ -54,8 +61,10 @@ export function protocolOf(protocol: l7.Protocol): Protocol {
       return 'https'
     case l7.Protocol.UDP:
       return 'udp'
-    default:
+    case l7.Protocol.UNSPECIFIED:
       return 'unknown'
+    default:
+      return undefined
   }
 }
 

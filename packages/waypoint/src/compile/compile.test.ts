@@ -229,6 +229,38 @@ test('unknown backends and filters fail closed', () => {
   expect(found).toMatchObject({ rule: { filters: { direct: { status: 500 } }, backends: [{ kind: 'invalid' }] } })
 })
 
+describe('from a controller of a later version', () => {
+  const later = 99 as l7.Protocol
+  const parents = [{ listener: 'service/shop/a/80' }]
+  const at = (init: MessageInitShape<typeof l7.RouteSchema>) =>
+    compile(resources([service()], [{ name: 'r', parents, ...init }]))
+  const of = (table: RouteTable) => table.services.get('a.shop.svc.cluster.local:80')
+  const head = { method: 'GET', path: '/', query: '', host: '', header: () => '' }
+
+  test('a listener of an unknown protocol is none, and not one of plain HTTP', () => {
+    const { listeners, ports, problems } = compile(resources([gateway('g', '', later)]))
+    expect([listeners.size, ports.size, problems.length]).toEqual([0, 0, 1])
+  })
+  test('a backend of an unknown protocol is sent nothing', () => {
+    const target = { case: 'service' as const, value: { namespace: 'shop', hostname: 'b', port: 80, protocol: later } }
+    const found = match(of(at({ backends: [{ weight: 1, backend: { target } }] }))!, head, undefined)
+    expect(found).toMatchObject({ rule: { backends: [{ kind: 'invalid', reason: 'UnknownProtocol' }] } })
+  })
+  test.each<[string, MessageInitShape<typeof l7.RequestMatchSchema>]>([
+    ['path', { path: {} }],
+    ['header', { headers: [{ name: 'x' }] }],
+    ['query', { query: [{ name: 'x' }] }],
+  ])('a match of an unknown kind of %s matches nothing', (_, one) => {
+    const table = at({ matches: [one] })
+    expect(match(of(table)!, { ...head, query: 'x=' }, undefined).kind).toBe('no-match')
+    expect(table.problems).toMatchObject([{ resource: 'r' }])
+  })
+  test.each(['rewrite', 'redirect'] as const)('a %s to a path of an unknown kind is answered with 500', (kind) => {
+    const found = match(of(at({ filters: [{ kind: { case: kind, value: { path: {} } } }] }))!, head, undefined)
+    expect(found).toMatchObject({ rule: { filters: { direct: { status: 500 } } } })
+  })
+})
+
 test('the order of resources does not matter', () => {
   const routes = ['/a', '/a/b', '/'].flatMap((value, i) =>
     ['x.com', '*.com', ''].map((host, j) => ({

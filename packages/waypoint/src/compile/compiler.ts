@@ -116,7 +116,7 @@ export class Compiler {
     if (attached?.isEmpty) this.#attached.delete(name)
     const table = listener && listenerTable(listener, attached)
     const isLost = listener !== undefined && table === undefined
-    const reason = 'the listener is bound to nothing that this version knows'
+    const reason = 'what the listener is bound to, or its protocol, is nothing that this version knows'
     this.#report(name, isLost ? [{ resource: name, reason }] : [])
     return table
   }

@@ -7,6 +7,8 @@ import type { Filters, NamedFault } from './types.ts'
 
 type Building = { -readonly [K in keyof Filters]: Filters[K] extends readonly (infer T)[] ? T[] : Filters[K] }
 
+const unknownFilter = { status: 500, body: '', reason: 'a filter of a kind that this version does not know' }
+
 export function compileFilters(filters: readonly l7.Filter[]): Filters {
   const result: Building = {
     requestHeaders: [],
@@ -25,6 +27,9 @@ export function compileFilters(filters: readonly l7.Filter[]): Filters {
     if (name !== undefined)
       result.direct ??= { status: 500, body: '', reason: `the filter's value of the header ${name} cannot be sent` }
   }
+  const unknownPath = (path: l7.PathRewrite | undefined) => {
+    if (path !== undefined && path.kind.case === undefined) result.direct ??= unknownFilter
+  }
   for (const { kind } of filters) {
     switch (kind.case) {
       case 'requestHeaders': {
@@ -39,6 +44,7 @@ export function compileFilters(filters: readonly l7.Filter[]): Filters {
         result.responseHeaders.push(headerModifier(kind.value))
         break
       case 'redirect':
+        unknownPath(kind.value.path)
         result.redirect ??= {
           scheme: kind.value.scheme,
           hostname: kind.value.hostname,
@@ -48,6 +54,7 @@ export function compileFilters(filters: readonly l7.Filter[]): Filters {
         }
         break
       case 'rewrite':
+        unknownPath(kind.value.path)
         if (result.rewriteHost === '') result.rewriteHost = kind.value.hostname
         result.rewritePath ??= pathRewrite(kind.value.path)
         break
@@ -69,7 +76,7 @@ export function compileFilters(filters: readonly l7.Filter[]): Filters {
         break
       case undefined:
         // A filter of a later protocol: going on without it could let through what it would have stopped.
-        result.direct ??= { status: 500, body: '', reason: 'a filter of a kind that this version does not know' }
+        result.direct ??= unknownFilter
     }
   }
   if (host !== undefined) result.rewriteHost = host

@@ -4,13 +4,13 @@ import type { l7 } from '@wishbone/proto'
 import type { Attached } from './attached.ts'
 import { backendOfService, protocolOf } from './backend.ts'
 import { compileFilters } from './filters.ts'
-import type { Bound, ListenerTable, Rule, TcpRule, Termination } from './types.ts'
+import type { Bound, ListenerTable, Protocol, Rule, TcpRule, Termination } from './types.ts'
 
-/** Undefined: it is bound to nothing that this version knows. */
+/** Undefined: what it is bound to, or its protocol, is of a later version. */
 export function listenerTable(listener: l7.Listener, attached: Attached | undefined): ListenerTable | undefined {
   const bound = boundOf(listener)
-  if (bound === undefined) return undefined
   const protocol = protocolOf(listener.protocol)
+  if (bound === undefined || protocol === undefined) return undefined
   const tables = (namespace: string) => ({
     http: attached?.http.table(namespace) ?? null,
     tcp: attached?.tcp.table(namespace) ?? null,
@@ -33,7 +33,7 @@ export function listenerTable(listener: l7.Listener, attached: Attached | undefi
     http: missing && !isBytes ? buildHostTable<Rule>([]) : producer.http,
     tcp: missing && isBytes ? buildHostTable<TcpRule>([]) : producer.tcp,
     consumers,
-    itself: itself(listener, bound),
+    itself: itself(listener, bound, protocol),
   }
 }
 
@@ -41,8 +41,8 @@ function terminationOf({ certificates, clientValidation }: l7.TlsTermination): T
   return { certificates, clientValidation }
 }
 
-function itself(listener: l7.Listener, bound: Bound): Rule | null {
-  const backend = backendOfService(bound, protocolOf(listener.protocol), 0)
+function itself(listener: l7.Listener, bound: Bound, protocol: Protocol): Rule | null {
+  const backend = backendOfService(bound, protocol, 0)
   if (backend === undefined) return null
   return {
     name: listener.name,

@@ -57,6 +57,10 @@ function compileMatches(route: l7.Route, report: (reason: string) => void): read
   const compiled: CompiledMatch[] = []
   const matches = route.matches.length > 0 ? route.matches : [undefined]
   for (const request of matches) {
+    if (isOfLaterVersion(request)) {
+      report(`match ${request?.index ?? 0} is of a kind that this version does not know`)
+      continue
+    }
     const path = compilePath(pathSpec(request?.path))
     const headers = compileValues((request?.headers ?? []).map(valueSpec), true)
     const query = compileValues((request?.query ?? []).map(valueSpec), false)
@@ -103,6 +107,13 @@ function precedenceOf(precedence: l7.Precedence | undefined) {
     name: precedence?.name ?? '',
     rule: precedence?.rule ?? 0,
   }
+}
+
+/** It is for some requests, and which nobody can tell: that is none, and not all. */
+function isOfLaterVersion(match: l7.RequestMatch | undefined): boolean {
+  if (match === undefined) return false
+  const conditions = [...(match.path === undefined ? [] : [match.path]), ...match.headers, ...match.query]
+  return conditions.some(({ kind }) => kind.case === undefined)
 }
 
 function pathSpec(path: l7.PathMatch | undefined): PathSpec | undefined {

@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import { l7 } from '@wishbone/proto'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { RouteTable } from '../compile/index.ts'
 import { ResourceStore } from './store.ts'
@@ -63,4 +64,46 @@ test('flush ends what is under way', async () => {
   store.apply('routes', [], ['a', 'b'])
   store.flush()
   expect(versionsOf(store.table)).toEqual([])
+})
+
+const change = fc.oneof(
+  fc.record({
+    kind: fc.constant('routes' as const),
+    come: fc.subarray(['a', 'b', 'c']),
+    version: fc.constantFrom('1', '2', '3'),
+    gone: fc.subarray(['a', 'b', 'c']),
+  }),
+  fc.record({ kind: fc.constant('listener' as const), gone: fc.boolean() }),
+  fc.constant({ kind: 'turn' as const }),
+  fc.constant({ kind: 'flush' as const }),
+)
+
+test('whatever comes between which turns: in the end the last of everything is in force, and subscribers were told', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(change, { maxLength: 20 }), async (changes) => {
+      const store = new ResourceStore(inSteps)
+      let told = store.table
+      store.onChange((table) => {
+        told = table
+      })
+      const routes = new Map<string, string>()
+      let listens = false
+      for (const one of changes) {
+        if (one.kind === 'flush') store.flush()
+        else if (one.kind === 'turn') await new Promise(setImmediate)
+        else if (one.kind === 'listener') {
+          listens = !one.gone
+          store.apply('listeners', one.gone ? [] : named(listener), one.gone ? ['g'] : [])
+        } else {
+          for (const name of one.gone) routes.delete(name)
+          for (const name of one.come) routes.set(name, one.version)
+          store.apply('routes', named(...one.come.map((name) => route(name, one.version))), one.gone)
+        }
+      }
+      await store.settled
+      expect(told).toBe(store.table)
+      expect([...versionsOf(store.table)].sort()).toEqual(listens ? [...routes.values()].sort() : [])
+    }),
+    { numRuns: 100 },
+  )
 })
