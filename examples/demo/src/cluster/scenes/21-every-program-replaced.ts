@@ -70,7 +70,10 @@ export const everyProgramReplaced: Scene = {
     await using _back = {
       // Waypoints included: nobody wants a mesh of two builds after a scene that differed.
       [Symbol.asyncDispose]: async () => {
-        for (const step of replaced) await step.to(cluster, present)
+        // One that is late keeps none of the others.
+        const failed: unknown[] = []
+        for (const step of replaced) await step.to(cluster, present).catch((cause: unknown) => failed.push(cause))
+        if (failed.length > 0) throw failed[0]
       },
     }
     doing('load from both nodes, through the waypoint and past it, with a WebSocket and a gRPC stream each')
