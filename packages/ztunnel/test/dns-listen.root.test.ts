@@ -69,3 +69,25 @@ test('a client that asks on and on and reads nothing is cut off', async () => {
   client.resume()
   await closed
 })
+
+test('the queries that may wait are counted for the pod, not for each of its connections', async () => {
+  setUp(ns, 'lo')
+  const pod = podWith(Buffer.alloc(0))
+  const never = new Promise<Buffer>(() => undefined)
+  pod.context.dns.answer = () => {
+    asked++
+    return never
+  }
+  listeners = await listenDns(pod, true)
+  const clients = await Promise.all(
+    Array.from({ length: 10 }, () => connectIn(ns, { ip: '127.0.0.1', port: ports.dns, timeoutMs: 1_000 })),
+  )
+  for (const client of clients) {
+    client.on('error', () => undefined)
+    client.write(Buffer.concat(Array.from({ length: 100 }, () => frameOf(Buffer.alloc(12)))))
+  }
+  await expect.poll(() => asked).toBeGreaterThan(500)
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  for (const client of clients) client.destroy()
+  expect(asked).toBeLessThan(600)
+})

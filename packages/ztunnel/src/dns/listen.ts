@@ -94,6 +94,8 @@ async function listenTcp(pod: PodScope, ip: string): Promise<DnsListeners> {
   const fd = listenIn(pod.nsFd, { ip, port: ports.dns, reusePort: true, freeBind: true, ipv6Only: true })
   const arrivals: Arrivals = { count: 0 }
   const sockets = new Map<net.Socket, number>()
+  /** Of all connections together: each may be a socket to a nameserver. */
+  let waiting = 0
   let leaving = false
   const server = net.createServer({ noDelay: true }, (socket) => {
     arrivals.count++
@@ -109,8 +111,11 @@ async function listenTcp(pod: PodScope, ip: string): Promise<DnsListeners> {
     socket.on('close', () => sockets.delete(socket))
     socket.on('data', (chunk) => {
       for (const query of frames.push(chunk as Buffer)) {
-        if (pending(1) > maxPending) return void socket.destroy()
+        if (waiting >= maxPending) return void socket.destroy()
+        waiting++
+        pending(1)
         void resolve(pod, query, 'tcp').then((answer) => {
+          waiting--
           const left = pending(-1)
           if (answer === undefined || socket.writableLength > maxUnread) socket.destroy()
           else if (!socket.destroyed) socket.write(frameOf(answer))
