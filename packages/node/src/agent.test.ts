@@ -138,6 +138,22 @@ test('a pod of which only the plugin has told, and whose end lay between two wat
   await vi.waitFor(() => expect(states()).toEqual([]))
 })
 
+test('a sandbox that was given up while the API was asked does not take the place of the next one', async () => {
+  const late = Promise.withResolvers<void>()
+  let asked = 0
+  const { agent, paths } = world({
+    fetch: async () => {
+      if (asked++ === 0) await late.promise
+      return { pod, namespace: shop('3', 'ambient') }
+    },
+  })
+  const first = agent.addSandbox(sandbox)
+  await agent.addSandbox({ ...sandbox, netns: newSandbox })
+  late.resolve()
+  await expect(first).rejects.toThrow(/another sandbox/)
+  expect(paths.get('u')).toBe(newSandbox)
+})
+
 test('an answer that is older than what the watch has brought meanwhile does not undo it', async () => {
   const answer = Promise.withResolvers<{ pod: Pod; namespace: Namespace }>()
   const { agent, store } = world({ fetch: () => answer.promise })

@@ -47,7 +47,12 @@ export class Agent {
   readonly #options: AgentOptions
   readonly #workers = new Map<string, PodWorker>()
   /** Addresses from the CNI plugin, which are newer than those that the API told then. */
-  readonly #sandboxIps = new Map<string, { readonly ips: readonly string[]; readonly told: readonly string[] }>()
+  readonly #sandboxIps = new Map<
+    string,
+    { readonly ips: readonly string[]; readonly told: readonly string[]; readonly turn: number }
+  >()
+  /** How many sandboxes have been announced. */
+  #turns = 0
   readonly #seen = new Set<string>()
   /** Pods that could not be looked at, and are going to be looked at again. */
   readonly #again = new Set<string>()
@@ -164,6 +169,7 @@ export class Agent {
 
   /** Takes a new sandbox in, if it belongs to the mesh. Resolves when its pod may start; rejects with the reason why not. */
   async addSandbox({ podNamespace, podName, podUid, netns, ips }: Sandbox): Promise<void> {
+    const turn = ++this.#turns
     const { found, gone } = await this.#ask(podNamespace, podName)
     const uid = found?.pod.metadata.uid
     if (found === undefined || uid === undefined)
@@ -173,8 +179,11 @@ export class Agent {
       throw new Error(`pod ${podNamespace}/${podName} was replaced by another of its name`)
     // Its deletion was told already, and nothing would take it out again.
     if (gone) throw new Error(`pod ${podNamespace}/${podName} is gone`)
+    // The plugin and the container runtime wait for no answer for ever, and the API may have been slow.
+    if ((this.#sandboxIps.get(uid)?.turn ?? 0) > turn)
+      throw new Error(`pod ${podNamespace}/${podName} has another sandbox by now`)
     this.#options.namespaces.register(uid, netns)
-    this.#sandboxIps.set(uid, { ips, told: ipsOf(pod) })
+    this.#sandboxIps.set(uid, { ips, told: ipsOf(pod), turn })
     // A label that is newer than what the watch has brought.
     this.#store?.upsertNamespace(namespace)
     const former = this.#workers.get(uid)
