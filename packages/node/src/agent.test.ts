@@ -30,9 +30,18 @@ const kernel = {
   added: 0,
   unreadable: 0,
   refused: undefined as bigint | undefined,
+  silent: false,
 }
 afterEach(async () => {
-  Object.assign(kernel, { captured: false, cleared: 0, failures: 0, added: 0, unreadable: 0, refused: undefined })
+  Object.assign(kernel, {
+    captured: false,
+    cleared: 0,
+    failures: 0,
+    added: 0,
+    unreadable: 0,
+    refused: undefined,
+    silent: false,
+  })
   for (const agent of agents.splice(0))
     for (const worker of agent.workers()) {
       worker.want({ kind: 'out', ended: true }, [])
@@ -84,7 +93,7 @@ function world(options: Partial<AgentOptions> = {}) {
       isAcknowledged: async () => true,
       isAdvertised: () => false,
       countTunnelled: () => 0,
-      failed: async () => undefined,
+      failed: () => (kernel.silent ? new Promise(() => undefined) : Promise.resolve()),
     },
     ...options,
   })
@@ -310,6 +319,23 @@ test('a pod that a ztunnel has refused when it came is given to it again', async
     snapshotSent: async () => undefined,
   } as unknown as ZdsPeer
   await agent.introduce(peer)
+  await vi.waitFor(() => expect(kernel.added).toBe(2))
+})
+
+test('a ztunnel that refuses a pod is told of the others at once, though the Kubernetes API takes no word of it', async () => {
+  const { agent } = world()
+  await agent.addSandbox(sandbox)
+  kernel.silent = true
+  const told: string[] = []
+  const peer = {
+    closed: never,
+    add: async () => {
+      throw new Error('cannot listen')
+    },
+    snapshotSent: async () => void told.push('snapshot'),
+  } as unknown as ZdsPeer
+  void agent.introduce(peer)
+  await vi.waitFor(() => expect(told).toEqual(['snapshot']))
   await vi.waitFor(() => expect(kernel.added).toBe(2))
 })
 

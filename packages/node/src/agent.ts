@@ -236,7 +236,8 @@ export class Agent {
       } catch (cause) {
         if (peer.closed.aborted) return
         if (nsFd === undefined) continue
-        await this.#options.tools.failed(pod, cause instanceof Error ? cause : new Error(String(cause)))
+        // Not waited for: the API may be slow or away, and the next pods are to be told.
+        void this.#options.tools.failed(pod, cause instanceof Error ? cause : new Error(String(cause)))
         // Captured as it is, it must not stay without a proxy.
         worker.renew()
       }

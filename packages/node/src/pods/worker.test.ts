@@ -16,6 +16,7 @@ function world() {
     tunnelled: 0,
     addErrors: [] as string[],
     present: true,
+    silent: false,
   }
   let held = Promise.resolve()
   /** ztunnel gives no answer until this is resolved. */
@@ -61,7 +62,10 @@ function world() {
     },
     isAdvertised: () => given.advertised,
     countTunnelled: () => given.tunnelled,
-    failed: async (_, error) => void steps.push(`failed: ${error.message}`),
+    failed: async (_, error) => {
+      steps.push(`failed: ${error.message}`)
+      if (given.silent) await new Promise(() => undefined)
+    },
   }
   return { steps, given, hold, worker: new PodWorker(pod, tools) }
 }
@@ -194,6 +198,17 @@ test('a sandbox that is made anew while the pod is still being taken in is captu
   ztunnel.resolve()
   await ready
   expect(steps.filter((step) => step === 'capture')).toHaveLength(2)
+  worker.want({ kind: 'out', ended: true }, [])
+  await worker.settled(1000)
+})
+
+test('what failed is tried again though the Kubernetes API takes no word of it', async () => {
+  const { given, worker } = world()
+  given.addErrors.push('no certificate')
+  given.silent = true
+  worker.want({ kind: 'in', capture }, ['10.0.0.1'])
+  await worker.settled(1000)
+  expect(worker.state).toBe('in')
   worker.want({ kind: 'out', ended: true }, [])
   await worker.settled(1000)
 })

@@ -128,7 +128,8 @@ export class PodWorker {
         waits.reset()
       } catch (cause) {
         this.#lastError = cause instanceof Error ? cause : new Error(String(cause))
-        await this.#tools.failed(this.pod, this.#lastError)
+        // Not waited for: the API may be slow, or away.
+        void this.#tools.failed(this.pod, this.#lastError)
         const rest = new AbortController()
         await Promise.race([delay(Math.min(waits.next(), this.#patienceMs()), rest.signal), changed])
         rest.abort()
