@@ -70,6 +70,11 @@ test.each([
   expect(head.header('origin')).toBeUndefined()
 })
 
+test('Host is a header over HTTP/2 too, which says it in :authority', async () => {
+  expect((await overHttp1([])).header('host')).toBe('web')
+  expect((await overHttp2([])).header('host')).toBe('h')
+})
+
 test('many names are asked for at the price of reading the fields once, however often one is sent', () => {
   const fields = [...Array.from({ length: 500 }, (_, i) => [`x-${i}`, 'v']), ['user-agent', 'a'], ['user-agent', 'b']]
   let reads = 0

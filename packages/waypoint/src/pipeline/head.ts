@@ -59,7 +59,8 @@ export class Head implements RequestHead {
   /** Several fields of a name are joined, as everybody may do who reads them (RFC 9110 §5.3). */
   header(name: string): string | undefined {
     const value = this.#headers[name]
-    if (value === undefined) return undefined
+    // HTTP/2 says it in :authority. A route that asks for it must not depend on the version.
+    if (value === undefined) return name === 'host' && this.isHttp2 ? this.authority : undefined
     // What is neither belongs to Object: "constructor" is a name that a route or policy may have.
     if (typeof value !== 'string') return Array.isArray(value) ? value.join(',') : undefined
     this.#isRepetitive ??= this.rawHeaders.length > 2 * Object.keys(this.#headers).length
