@@ -114,10 +114,11 @@ const steps: readonly (readonly [string, () => void | Promise<void>])[] = [
   ],
   [
     'pods reach each other across the nodes, and Services by name',
-    () => {
+    async () => {
+      const reaches = (pod: Pod, url: string) => until(() => inPod(pod, url), 30_000, 500)
       for (const pod of pods()) {
-        for (const other of pods()) ok(inPod(pod, `http://${other.status.podIP}:8090`))
-        ok(inPod(pod, 'http://echo.default'))
+        for (const other of pods()) ok(await reaches(pod, `http://${other.status.podIP}:8090`))
+        ok(await reaches(pod, 'http://echo.default'))
       }
     },
   ],
@@ -139,7 +140,7 @@ const steps: readonly (readonly [string, () => void | Promise<void>])[] = [
       run(tool('node-start', 'node1'))
       const isBack = ({ spec, status }: Pod): boolean =>
         spec.nodeName === 'node1' && status.containerStatuses?.some((one) => one.ready && one.restartCount > 0) === true
-      ok(await until(() => pods().some(isBack), 40_000, 500))
+      ok(await until(() => pods().some(isBack), 120_000, 500))
     },
   ],
   [
