@@ -118,6 +118,14 @@ describe('how it is captured', () => {
     })
   })
 
+  test('an annotation full of interfaces is not a hundred thousand rules', () => {
+    const names = Array.from({ length: 40_000 }, (_, i) => `a${i}`)
+    const virtualInterfaces = (list: readonly string[]) =>
+      capture({ annotations: { 'istio.io/reroute-virtual-interfaces': list.join() } })?.virtualInterfaces
+    expect(virtualInterfaces(names)).toEqual(names.slice(0, 64))
+    expect(virtualInterfaces(['a', 'b', ...Array.from({ length: 100 }, () => 'a'), 'c'])).toEqual(['a', 'b', 'c'])
+  })
+
   test('probe ports: all kinds of probes and hooks, names resolved, foreign hosts and exec left out', () => {
     const spec: Pod['spec'] = {
       containers: [

@@ -11,6 +11,8 @@ export const annotations = {
   virtualInterfaces: 'istio.io/reroute-virtual-interfaces',
 } as const
 
+const maxVirtualInterfaces = 64
+
 export interface EnrolmentSettings {
   readonly excludedNamespaces: readonly string[]
   /** Capture DNS unless the pod says otherwise. */
@@ -58,9 +60,12 @@ function captureOf(pod: Pod, settings: EnrolmentSettings): Capture {
     inbound: own[annotations.bypassInbound] !== 'true',
     dns: dns === 'true' ? true : dns === 'false' ? false : settings.dns,
     probePorts: probePortsOf(pod),
-    virtualInterfaces: (own[annotations.virtualInterfaces] ?? '')
-      .split(',')
-      .map((name) => name.trim())
-      .filter((name) => /^[A-Za-z0-9_.-]{1,15}\*?$/.test(name)),
+    virtualInterfaces: interfacesOf(own[annotations.virtualInterfaces] ?? ''),
   }
+}
+
+/** The first ones of a list: each is rules that the whole node's agent waits for, and an annotation may hold 256 KiB. */
+function interfacesOf(list: string): readonly string[] {
+  const names = list.split(',').map((name) => name.trim())
+  return [...new Set(names.filter((name) => /^[A-Za-z0-9_.-]{1,15}\*?$/.test(name)))].slice(0, maxVirtualInterfaces)
 }
