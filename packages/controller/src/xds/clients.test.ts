@@ -296,24 +296,6 @@ describe('a client that asks for too much', () => {
     await eventually('its leaving', () => clients.count('gateway') === 0)
   })
 
-  test('of names, loses its stream, however they are spread over requests', async () => {
-    const proxy = new Stream(gateway())
-    for (let i = 0; i < 4; i++)
-      proxy.send({ typeUrl: address, resourceNamesSubscribe: ['*', `${i}${'x'.repeat(5 << 20)}`] })
-    expect((await eventually('the end', () => proxy.error)).code).toBe(grpcStatus.RESOURCE_EXHAUSTED)
-  })
-
-  test('but may change its mind as often as it likes', async () => {
-    const proxy = new Stream(gateway())
-    for (let i = 0; i < 4; i++) {
-      const names = ['*', `${i}${'x'.repeat(5 << 20)}`]
-      proxy.send({ typeUrl: address, resourceNamesSubscribe: names })
-      proxy.send({ typeUrl: address, resourceNamesUnsubscribe: names })
-    }
-    proxy.send({ typeUrl: listener })
-    expect(named(await proxy.next(listener))).toEqual(['shop/wp'])
-  })
-
   test('of streams, gets no more until some have ended', async () => {
     const many = Array.from({ length: 20 }, () => new Stream(gateway()))
     for (const proxy of many) proxy.send({ typeUrl: listener })
