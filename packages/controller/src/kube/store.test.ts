@@ -188,6 +188,20 @@ describe('a store', () => {
     expect(names()).toEqual(['a'])
   })
 
+  test('never takes for a list what is none: something else answers everything with 200', async () => {
+    api.put(pods, pod('a'))
+    start()
+    await store.synced
+    await eventually('the watch', () => api.watcherCount === 1)
+    api.fail(/limit=/, 200, 3)
+    api.expire()
+    await eventually('the failure', () => store.states().get('pods')?.state?.kind === 'failing')
+    expect(names()).toEqual(['a'])
+    api.put(pods, pod('b'))
+    await eventually('recovery', () => names().length === 2)
+    expect(changes).toEqual(['pods', 'pods'])
+  })
+
   test('lists again when the API refuses its watch again and again', async () => {
     start()
     await store.synced

@@ -138,7 +138,8 @@ async function list(
   const objects: KubeObject[] = []
   let next: string | undefined
   for (;;) {
-    const page = await client.request<ListPage>('GET', resourcePath(kind, kind.namespace), {
+    const path = resourcePath(kind, kind.namespace)
+    const page = await client.request<ListPage | null>('GET', path, {
       query: {
         limit: kind.pageSize ?? pageSize,
         continue: next,
@@ -147,10 +148,14 @@ async function list(
       },
       signal,
     })
+    // Whatever else may answer in the server's place with 200 must not empty a mesh: every list has a version.
+    const listed = page?.metadata?.resourceVersion
+    if (typeof listed !== 'string')
+      throw new Error(`GET ${path}: the answer is no list; does the API server answer there?`)
     // Items of a list carry neither apiVersion nor kind.
-    for (const item of page.items ?? []) objects.push(complete(item, kind))
-    next = page.metadata?.continue
-    if (next === undefined || next === '') return { objects, version: page.metadata?.resourceVersion ?? '0' }
+    for (const item of page?.items ?? []) objects.push(complete(item, kind))
+    next = page?.metadata?.continue
+    if (next === undefined || next === '') return { objects, version: listed }
   }
 }
 
