@@ -32,10 +32,14 @@ interface TokenReviewStatus {
 const keepMs = 60_000
 const keepRefusalMs = 5_000
 const maxKept = 10_000
+/** Asked of the API server at a time: tokens that nobody has seen yet cost whoever sends them nothing. */
+const maxAsked = 64
+const maxWaiting = 4_000
+const patienceMs = 10_000
 const extra = 'authentication.kubernetes.io'
 
 export class TokenReviewer {
-  readonly #client: KubeClient
+  readonly #client: Pick<KubeClient, 'request'>
   readonly #clock: () => number
   /** In order of insertion; the oldest go first when it is full. */
   readonly #kept = new Map<
@@ -43,7 +47,11 @@ export class TokenReviewer {
     { readonly fromMs: number; readonly untilMs: number; readonly review: Promise<Review> }
   >()
 
-  constructor(client: KubeClient, clock: () => number = Date.now) {
+  #asked = 0
+  /** Those who wait for their turn, in order. */
+  readonly #waiting: (() => void)[] = []
+
+  constructor(client: Pick<KubeClient, 'request'>, clock: () => number = Date.now) {
     this.#client = client
     this.#clock = clock
   }
@@ -59,7 +67,7 @@ export class TokenReviewer {
     // A clock that was set back would keep it for as long as it went.
     if (kept !== undefined && kept.fromMs <= now && now < kept.untilMs) return kept.review
     this.#kept.delete(key)
-    const review = this.#ask(token)
+    const review = this.#inTurn(() => this.#ask(token))
     this.#keep(key, now, now + keepMs, review)
     void review.then((answer) => {
       if (this.#kept.get(key)?.review !== review) return
@@ -76,6 +84,21 @@ export class TokenReviewer {
     if (this.#kept.size > maxKept) this.#kept.delete(this.#kept.keys().next().value!)
   }
 
+  async #inTurn(ask: () => Promise<Review>): Promise<Review> {
+    const sinceMs = performance.now()
+    if (this.#asked < maxAsked) this.#asked++
+    else if (this.#waiting.length >= maxWaiting) return busy
+    // Whoever is done hands its turn on.
+    else await new Promise<void>((resolve) => void this.#waiting.push(resolve))
+    try {
+      return performance.now() - sinceMs > patienceMs ? busy : await ask()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#asked--
+      else next()
+    }
+  }
+
   async #ask(token: string): Promise<Review> {
     const body = {
       apiVersion: 'authentication.k8s.io/v1',
@@ -86,7 +109,7 @@ export class TokenReviewer {
       const path = '/apis/authentication.k8s.io/v1/tokenreviews'
       const { status } = await this.#client.request<{ status?: TokenReviewStatus }>('POST', path, {
         body,
-        timeoutMs: 10_000,
+        timeoutMs: patienceMs,
       })
       return judge(status ?? {})
     } catch (cause) {
@@ -94,6 +117,8 @@ export class TokenReviewer {
     }
   }
 }
+
+const busy: Review = { kind: 'unavailable', reason: 'too many tokens wait for their review; try again' }
 
 function judge(status: TokenReviewStatus): Review {
   if (status.authenticated !== true)
