@@ -339,6 +339,26 @@ test('a ztunnel that refuses a pod is told of the others at once, though the Kub
   await vi.waitFor(() => expect(kernel.added).toBe(2))
 })
 
+test('a pod that a list has left out and the next one tells again is told to the next ztunnel', async () => {
+  const { agent, store, paths, states } = world()
+  store.replacePods([pod])
+  await agent.addSandbox(sandbox)
+  store.replacePods([])
+  paths.set('u', oldSandbox)
+  store.replacePods([pod])
+  await vi.waitFor(() => expect(states()).toEqual(['in']))
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  const told: string[] = []
+  const peer = {
+    closed: never,
+    add: async ({ uid }: { uid: string }) => void told.push(uid),
+    keep: async () => undefined,
+    snapshotSent: async () => undefined,
+  } as unknown as ZdsPeer
+  await agent.introduce(peer)
+  expect(told).toEqual(['u'])
+})
+
 test('a sandbox of which only the API tells is captured too, by its address', async () => {
   const { agent, store, paths } = world()
   await agent.addSandbox(sandbox)

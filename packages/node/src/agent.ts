@@ -135,10 +135,11 @@ export class Agent {
     this.#options.namespaces.forget(uid)
     if (worker === undefined) return
     worker.want({ kind: 'out', ended: true }, [])
-    void worker.settled(60_000).then(
-      () => this.#workers.delete(uid),
-      () => this.#workers.delete(uid),
-    )
+    const forget = (): void => {
+      // A list of an API server that was restored may have left it out, and the next one tells it again.
+      if (this.#store?.pods.has(uid) !== true) this.#workers.delete(uid)
+    }
+    void worker.settled(60_000).then(forget, forget)
   }
 
   /** Takes every pod out of the mesh whatever its labels say, or goes by the labels again. */
