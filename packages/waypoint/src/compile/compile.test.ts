@@ -8,6 +8,7 @@ import {
   type ListenerTable,
   match,
   matchTcp,
+  protocolFor,
   type ResourceChanges,
   type RouteTable,
   selectListener,
@@ -146,6 +147,24 @@ describe('listeners of Services', () => {
     expect(ruleFor(table, 'x', '/c', 'other')).toBe('producer')
     expect(ruleFor(table, 'x', '/c', 'c')).toBe('consumer')
     expect(ruleFor(table, 'x', '/', 'c')).toBe('404')
+  })
+  test.each([
+    ['tcp', l7.Protocol.TCP, ['tcp', 'http', 'tcp', 'tls']],
+    ['http', l7.Protocol.HTTP, ['http', 'http', 'tcp', 'tls']],
+    ['unknown', l7.Protocol.UNSPECIFIED, ['unknown', 'http', 'tcp', 'tls']],
+  ] as const)('%s: consumers’ routes say what their own clients speak, and nobody else’s', (_, protocol, expected) => {
+    const tls = [{ listener: parents[0]!.listener, hostnames: [{ effective: 'a.example', original: 'a.example' }] }]
+    const table = compile(
+      resources(
+        [service({ protocol })],
+        [{ name: 'http', parents, consumerNamespace: 'http' }],
+        [
+          { name: 'tcp', parents, consumerNamespace: 'tcp' },
+          { name: 'tls', parents: tls, consumerNamespace: 'tls' },
+        ],
+      ),
+    ).listeners.get('service/shop/a/80')!
+    expect(['other', 'http', 'tcp', 'tls'].map((namespace) => protocolFor(table, namespace))).toEqual(expected)
   })
   test('TCPRouteMultipleRoutes: the oldest route gets all; TLSRoute: by server name', () => {
     const at = (created: number) => ({ createdUnixMs: BigInt(created), namespace: 'n', name: `r${created}` })

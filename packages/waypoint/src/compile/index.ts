@@ -2,7 +2,7 @@
 export { backendOfService } from './backend.ts'
 export { Compiler, type ResourceChanges } from './compiler.ts'
 export { isMisdirected, selectListener } from './gateway.ts'
-export { isTcpOnly, type Match, match, matchTcp, type NoMatch } from './match.ts'
+export { type Match, match, matchTcp, type NoMatch, protocolFor } from './match.ts'
 export type {
   Backend,
   DirectResponse,

@@ -1,6 +1,6 @@
 // From a request's head to the rule that serves it.
 import { type Entry, findEntry, firstEntry, type HostTable, type RequestHead } from '@wishbone/core/matching'
-import type { ListenerTable, Rule, TcpRule } from './types.ts'
+import type { ListenerTable, Protocol, Rule, TcpRule } from './types.ts'
 
 export interface Match {
   readonly kind: 'match'
@@ -39,10 +39,16 @@ export function matchTcp(
   return tcp === null ? null : firstEntry(tcp, sni)?.target
 }
 
-/** Whether connections are to be looked at as TCP only: TCP routes apply and HTTP routes do not. */
-export function isTcpOnly(listener: ListenerTable, sourceNamespace: string | undefined): boolean {
-  const { http, tcp } = tablesFor(listener, sourceNamespace)
-  return tcp !== null && http === null
+/** What a client of this namespace speaks here: the routes that are for it say so where there are any, else the listener. */
+export function protocolFor(listener: ListenerTable, sourceNamespace: string | undefined): Protocol {
+  const { protocol } = listener
+  const tables = tablesFor(listener, sourceNamespace)
+  const { http, tcp } = tables
+  const isConsumer = tables !== listener
+  if (http !== null) return isConsumer && protocol !== 'http2' ? 'http' : protocol
+  if (tcp === null) return protocol
+  const asksForServer = isConsumer ? tcp.exact.size + tcp.wildcard.size > 0 : protocol === 'tls'
+  return asksForServer ? 'tls' : 'tcp'
 }
 
 function tablesFor(

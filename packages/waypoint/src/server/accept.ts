@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream'
 import { MeshError } from '@wishbone/core/errors'
 import type { Logger } from '@wishbone/runtime/log'
-import { isTcpOnly, type ListenerTable } from '../compile/index.ts'
+import { type ListenerTable, type Protocol, protocolFor } from '../compile/index.ts'
 import type { Passthrough } from '../l4/passthrough.ts'
 import type { App } from './app.ts'
 import { classify, type Sniffed } from './classify.ts'
@@ -32,7 +32,12 @@ export type Acceptor = (
 
 /** The acceptor owns the stream from the call on; it never throws. */
 export function createAcceptor({ app, passthrough, log, refused, clientFirstMs }: AcceptOptions): Acceptor {
-  const serve = (stream: Duplex, connection: Connection, listener: ListenerTable, sniffed: SniffResult) => {
+  const serve = (
+    stream: Duplex,
+    connection: Connection,
+    { listener, protocol }: { readonly listener: ListenerTable; readonly protocol: Protocol },
+    sniffed: SniffResult,
+  ) => {
     switch (sniffed) {
       case 'http1':
         return app.serveHttp1(stream)
@@ -45,7 +50,7 @@ export function createAcceptor({ app, passthrough, log, refused, clientFirstMs }
       case 'silent':
       case 'slow':
         // What says that it is HTTP is held to it: node answers 400.
-        if (listener.protocol === 'http' || listener.protocol === 'http2' || listener.bound.kind === 'gateway') {
+        if (protocol === 'http' || protocol === 'http2' || listener.bound.kind === 'gateway') {
           if (sniffed === 'other') return app.serveHttp1(stream)
           if (sniffed === 'silent') return void stream.destroy()
           if (sniffed === 'slow') return refuseSlow(stream, connection)
@@ -67,14 +72,12 @@ export function createAcceptor({ app, passthrough, log, refused, clientFirstMs }
     const onError = (error: Error) =>
       log.debug('a connection failed', { error: error.message, client: connection.clientIp })
     stream.on('error', onError)
-    const namespace = sourceNamespace(connection)
-    const { protocol } = listener
+    const protocol = protocolFor(listener, sourceNamespace(connection))
     if (protocol === 'tls') return passthrough.carry(stream, connection, listener, serverName)
-    if (protocol === 'tcp' || isTcpOnly(listener, namespace))
-      return passthrough.carry(stream, connection, listener, serverName ?? '')
+    if (protocol === 'tcp') return passthrough.carry(stream, connection, listener, serverName ?? '')
     const speaksFirst = protocol === 'http' || protocol === 'http2' || listener.bound.kind === 'gateway'
     sniff(stream, speaksFirst ? clientFirstMs : serverFirstMs).then(
-      (sniffed) => serve(stream, connection, listener, sniffed),
+      (sniffed) => serve(stream, connection, { listener, protocol }, sniffed),
       (cause: unknown) => {
         log.warn('a connection could not be looked at', { error: MeshError.from(cause).describe() })
         stream.destroy()

@@ -30,7 +30,7 @@ export interface Listeners {
   readonly ofGateway: ReadonlyMap<string, readonly string[]>
 }
 
-/** What routes say about one listener. */
+/** What routes say about one listener; the kinds are those of the producer's. */
 interface RouteFacts {
   produced: boolean
   http: boolean
@@ -120,11 +120,15 @@ function routeFacts(routes: readonly TranslatedRoute[]): ReadonlyMap<string, Rou
       for (const { listener } of message.parents) {
         const known = facts.get(listener) ?? noFacts()
         facts.set(listener, known)
+        if (message.consumerNamespace !== '') {
+          // It is for clients of its own namespace, whoever wrote it; what others speak here is not for it to say.
+          known.consumers.add(message.consumerNamespace)
+          continue
+        }
+        known.produced = true
         if (message.$typeName === 'wishbone.l7.v1.Route') known.http = true
         else if (message.source?.kind === 'TLSRoute') known.tls = true
         else known.tcp = true
-        if (message.consumerNamespace === '') known.produced = true
-        else known.consumers.add(message.consumerNamespace)
       }
     }
   }
