@@ -10,9 +10,14 @@ import type { RequestTrace } from '../pipeline/services.ts'
 import { destinationOf } from './destination.ts'
 import { flagsOf } from './metrics.ts'
 
+/** What is left is sent or lost by then: a collector that is gone keeps no proxy. */
+const stopMs = 3_000
+/** Thousands of spans wait for a collector that is away, and clients write what is in them. */
+const longestText = 2_048
+
 export interface Tracing {
   readonly trace: (context: RequestContext) => RequestTrace
-  /** Sends what is left. */
+  /** Sends what is left. Rejects when that fails or takes too long. */
   stop(): Promise<void>
 }
 
@@ -38,7 +43,8 @@ export function startTracing({ podName, podNamespace, gatewayName }: TracedProxy
       const { head, match } = request
       const parent = parseTraceparent(head.header('traceparent'))
       const parentContext = parent === undefined ? context.active() : trace.setSpanContext(context.active(), parent)
-      const name = match.kind === 'match' ? `${head.method} ${match.rule.name}` : head.method
+      const method = short(head.method)
+      const name = match.kind === 'match' ? `${method} ${match.rule.name}` : method
       const attributes = requestAttributes(request)
       const span = tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, parentContext)
       const { traceId, spanId, traceFlags } = span.spanContext()
@@ -58,26 +64,36 @@ export function startTracing({ podName, podNamespace, gatewayName }: TracedProxy
         },
       }
     },
-    stop: () => provider.shutdown(),
+    async stop() {
+      const { promise: late, reject } = Promise.withResolvers<never>()
+      const timer = setTimeout(() => reject(new Error(`the collector has not answered for ${stopMs} ms`)), stopMs)
+      await Promise.race([provider.shutdown(), late]).finally(() => clearTimeout(timer))
+    },
   }
+}
+
+/** A copy where it is cut, which does not hold on to all of it. */
+function short(text: string): string {
+  return text.length <= longestText ? text : `${Buffer.from(text.slice(0, longestText)).toString()}…`
 }
 
 /** Semantic conventions of HTTP server spans; the connection's other end is the client. */
 function requestAttributes({ head, connection, listener }: RequestContext): Attributes {
   const userAgent = head.header('user-agent')
+  const { path, query } = head
   const [, port] = /:(\d+)$/.exec(head.authority) ?? []
   return {
-    'http.request.method': head.method,
+    'http.request.method': short(head.method),
     'url.scheme': connection.scheme,
-    'url.path': head.path,
-    ...(head.query === '' ? {} : { 'url.query': head.query }),
-    'server.address': head.host,
+    'url.path': short(path),
+    ...(query === '' ? {} : { 'url.query': short(query) }),
+    'server.address': short(head.host),
     'server.port': port === undefined ? connection.port : Number(port),
     'network.protocol.version': head.isHttp2 ? '2' : '1.1',
     'network.peer.address': connection.clientIp,
     'network.peer.port': connection.clientPort,
     'client.address': connection.clientIp,
-    ...(userAgent === undefined ? {} : { 'user_agent.original': userAgent }),
+    ...(userAgent === undefined ? {} : { 'user_agent.original': short(userAgent) }),
     ...(listener === undefined ? {} : { 'wishbone.listener': listener.name }),
   }
 }
@@ -88,7 +104,8 @@ function responseAttributes(record: RequestRecord): Attributes {
   return {
     // Without one the client went away before any answer.
     ...(status === 0 ? {} : { 'http.response.status_code': status }),
-    ...(grpcStatus === undefined ? {} : { 'rpc.grpc.status_code': Number(grpcStatus) }),
+    // A number that is none makes collectors refuse all spans that are sent with it.
+    ...(grpcStatus === undefined || grpcStatus === 'invalid' ? {} : { 'rpc.grpc.status_code': Number(grpcStatus) }),
     'wishbone.response_flags': flagsOf(record),
     'wishbone.destination.service': service,
     ...(target === undefined
@@ -112,11 +129,12 @@ function errorOf({ status, error, grpcStatus }: RequestRecord): { type: string; 
   return grpcStatus !== undefined && grpcErrors.has(grpcStatus) ? { type: grpcStatus } : undefined
 }
 
-const form = /^(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/
+const form = /^(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.{0,512})?$/
 
-/** W3C Trace Context §3.2. */
+/** W3C Trace Context §3.2: only versions to come may say more. */
 function parseTraceparent(header: string | undefined) {
-  const found = header === undefined ? null : form.exec(header)
-  if (found === null || /^0+$/.test(found[1]!) || /^0+$/.test(found[2]!)) return undefined
-  return { traceId: found[1]!, spanId: found[2]!, traceFlags: Number.parseInt(found[3]!, 16), isRemote: true }
+  const [, version, traceId, spanId, flags, more] = form.exec(header ?? '') ?? []
+  if (traceId === undefined || spanId === undefined || flags === undefined) return undefined
+  if (/^0+$/.test(traceId) || /^0+$/.test(spanId) || (version === '00' && more !== undefined)) return undefined
+  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true }
 }

@@ -1,0 +1,79 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { afterEach, expect, test, vi } from 'vitest'
+import type { RequestContext } from '../pipeline/context.ts'
+import type { RequestRecord } from '../pipeline/record.ts'
+import { startTracing } from './tracing.ts'
+
+let collector: http.Server
+afterEach(() => {
+  vi.unstubAllEnvs()
+  collector.closeAllConnections()
+  collector.close()
+})
+
+async function startTraced(onSpans: http.RequestListener) {
+  collector = http.createServer(onSpans).listen(0, '127.0.0.1')
+  await once(collector, 'listening')
+  vi.stubEnv('OTEL_EXPORTER_OTLP_ENDPOINT', `http://127.0.0.1:${(collector.address() as AddressInfo).port}`)
+  const { trace, stop } = startTracing({ podName: 'p', podNamespace: 'n', gatewayName: 'g' })
+  const request = (headers: Record<string, string>, record: Partial<RequestRecord>) => {
+    const head = {
+      method: 'GET',
+      host: 'shop',
+      authority: 'shop',
+      path: '/',
+      query: '',
+      header: (name: string) => headers[name],
+    }
+    const connection = { scheme: 'http', port: 80, clientIp: '10.0.0.1', clientPort: 1 }
+    const context = { head: { ...head, path: headers['path'] ?? '/' }, match: { kind: 'none' }, connection }
+    const traced = trace(context as unknown as RequestContext)
+    traced.end({ status: 200, tries: 1, context, ...record } as RequestRecord)
+    return traced
+  }
+  return { request, stop }
+}
+
+interface Span {
+  readonly traceId: string
+  readonly attributes: readonly { readonly key: string; readonly value: Record<string, unknown> }[]
+}
+
+test('what clients and backends send makes spans that are bounded and that collectors can read', async () => {
+  const spans: Span[] = []
+  const { request, stop } = await startTraced(async (incoming, response) => {
+    const body = JSON.parse(await text(incoming)) as { resourceSpans: { scopeSpans: { spans: Span[] }[] }[] }
+    spans.push(...body.resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap((one) => one.spans)))
+    response.end('{}')
+  })
+  const long = 'x'.repeat(60_000)
+  request({ path: `/${long}`, 'user-agent': long }, { grpcStatus: 'invalid' })
+  await stop()
+  const values = new Map(spans[0]!.attributes.map(({ key, value }) => [key, value]))
+  expect(String(values.get('url.path')?.['stringValue'])).toBe(`/${'x'.repeat(2_047)}…`)
+  expect(JSON.stringify(spans).length).toBeLessThan(10_000)
+  expect([...values.values()].flatMap((value) => Object.values(value))).not.toContain(null)
+})
+
+test('a traceparent that is none begins a new trace', async () => {
+  const { request, stop } = await startTraced((_, response) => void response.end('{}'))
+  const id = '0af7651916cd43dd8448eb211c80319c'
+  const known = `${id}-b7ad6b7169203331-01`
+  const traceOf = (traceparent: string) => request({ traceparent }, {}).traceId
+  expect(traceOf(`00-${known}`)).toBe(id)
+  expect(traceOf(`cc-${known}-what-the-future-brings`)).toBe(id)
+  for (const wrong of [`00-${known}-more`, `00-${known}1`, `cc-${known}.`, `ff-${known}`])
+    expect(traceOf(wrong)).not.toBe(id)
+  await stop()
+})
+
+test('a collector that never answers does not keep a proxy from ending', async () => {
+  const { request, stop } = await startTraced(() => {})
+  request({}, {})
+  const began = performance.now()
+  await expect(stop()).rejects.toThrow(/answered/)
+  expect(performance.now() - began).toBeLessThan(5_000)
+})
