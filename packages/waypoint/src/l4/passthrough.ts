@@ -29,14 +29,16 @@ export interface PassthroughOptions {
 export class Passthrough {
   readonly #options: PassthroughOptions
   readonly #joins = new Set<Join>()
+  #dialling = 0
   readonly #repeats = new Repeats()
 
   constructor(options: PassthroughOptions) {
     this.#options = options
   }
 
+  /** Connections that are carried or about to be: a drain waits for both. */
   get active(): number {
-    return this.#joins.size
+    return this.#joins.size + this.#dialling
   }
 
   /** Owns the stream. `serverName` undefined: the client is expected to begin with a ClientHello, which says it. */
@@ -101,15 +103,20 @@ export class Passthrough {
   ): Promise<[Target, Duplex]> {
     const { endpoints, dial, authorizer } = this.#options
     const tried = new Set<string>()
-    for (;;) {
-      const target = endpoints.pick(backend, connection.port, tried)
-      if (connection.destination.kind === 'waypoint') await authorizer.forTarget(target, connection, undefined)
-      tried.add(target.key)
-      try {
-        return [target, await dial(encrypted ? { ...target, tls: undefined } : target, [])]
-      } catch (cause) {
-        if (tried.size >= maxTries || !endpoints.hasOther(backend, tried)) throw cause
+    this.#dialling++
+    try {
+      for (;;) {
+        const target = endpoints.pick(backend, connection.port, tried)
+        if (connection.destination.kind === 'waypoint') await authorizer.forTarget(target, connection, undefined)
+        tried.add(target.key)
+        try {
+          return [target, await dial(encrypted ? { ...target, tls: undefined } : target, [])]
+        } catch (cause) {
+          if (tried.size >= maxTries || !endpoints.hasOther(backend, tried)) throw cause
+        }
       }
+    } finally {
+      this.#dialling--
     }
   }
 }
