@@ -3,6 +3,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { createLogger } from '@wishbone/runtime/log'
 import { afterEach, expect, test } from 'vitest'
 import { pluginsFrom } from '../src/program/plugins.ts'
@@ -62,6 +63,29 @@ test.each([
   await expect.poll(() => world?.accessLog).toMatchObject([{ status: 0, reason: 'client-closed' }])
   expect(world.waypoint.active).toBe(0)
   expect(forwarded).toBe(0)
+  app.close()
+})
+
+test('a drain waits for a request that a hook keeps, and for an answer that a plugin makes', async () => {
+  const app = await echo('app')
+  const reached = Promise.withResolvers<void>()
+  let waiting = 0
+  world = await startWorld({ app: [app.port] }, [{ backends: [to('app')] }], {
+    plugins: async (fastify) => {
+      fastify.addHook('onRequest', async (request, reply) => {
+        if (++waiting === 2) reached.resolve()
+        await delay(300)
+        if (request.url === '/own') return reply.send('own')
+      })
+    },
+  })
+  const answers = Promise.all([ask(world.port), ask(world.port, { path: '/own' })])
+  await reached.promise
+  expect(world.waypoint.active).toBe(2)
+  const drained = world.waypoint.drain(5_000)
+  expect((await answers).map(({ status }) => status)).toEqual([200, 200])
+  await drained
+  expect(world.waypoint.active).toBe(0)
   app.close()
 })
 

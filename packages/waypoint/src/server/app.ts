@@ -65,6 +65,8 @@ function connectionFor(request: IncomingRequest): Connection | undefined {
 export async function createApp(options: AppOptions): Promise<App> {
   const { table, services, log, isDraining, limits, refused, plugins } = options
   let active = 0
+  /** Answers of requests that have not come to the pipeline yet, and of those that a plugin answers. */
+  const inPlugins = new Set<ServerResponse>()
   let serve: (request: IncomingMessage, response: ServerResponse) => void = () => {}
   const responderFor = (
     request: IncomingRequest,
@@ -114,6 +116,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   })
   const handle = (request: { raw: unknown; wishbone: RequestContext }, reply: { hijack(): unknown; raw: unknown }) => {
     reply.hijack()
+    inPlugins.delete(reply.raw as ServerResponse)
     const incoming = request.raw as IncomingRequest
     const upgrade = upgrades.get(incoming as IncomingMessage)
     const responder = responderFor(incoming, reply.raw as never, upgrade !== undefined)
@@ -128,8 +131,12 @@ export async function createApp(options: AppOptions): Promise<App> {
 
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     // A stream that was reset before its turn belongs to no connection any more.
-    if (connectionFor(request as IncomingRequest) === undefined) request.destroy()
-    else serve(request, response)
+    if (connectionFor(request as IncomingRequest) === undefined) return void request.destroy()
+    if (plugins !== undefined) {
+      inPlugins.add(response)
+      response.once('close', () => inPlugins.delete(response))
+    }
+    serve(request, response)
   }
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // The answer to an earlier request may have ended the connection.
@@ -157,7 +164,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     },
     serveHttp2: (stream) => h2.serve(stream),
     get active() {
-      return active
+      return active + inPlugins.size
     },
     leave() {
       http1.leave()
