@@ -53,6 +53,13 @@ test('a drain that takes too long is cut off with a warning', async () => {
   expect(output).toMatch(/warn.*drain took longer/)
 })
 
+test('a start that hangs is cut off as well', async () => {
+  const hangs = 'async ({ log }) => { setInterval(() => {}, 1000); log.info("started"); await new Promise(() => {}) }'
+  const { code, output } = await run(hangs, ['SIGTERM'])
+  expect(code).toBe(0)
+  expect(output).toMatch(/warn.*drain took longer/)
+})
+
 test('a drain without a limit that a timer can have is not cut off', async () => {
   const slow = 'await new Promise((resolve) => setTimeout(resolve, 200)); log.info("disposed")'
   const { output } = await run(started(slow), ['SIGTERM'], 2 ** 31 + 5_000)

@@ -47,6 +47,10 @@ export async function runProgram(
   process.on('uncaughtException', (cause) => fatal(log, 'uncaught error, the program ends', cause))
   process.on('unhandledRejection', (cause) => fatal(log, 'unhandled rejection, the program ends', cause))
 
+  // A timer that is set for longer fires at once.
+  const drainMs = Math.min(options.drainMs ?? 300_000, longestTimerMs)
+  /** From the signal on: what is still starting may hang as well. */
+  let limit: NodeJS.Timeout | undefined
   const { promise: stopped, resolve } = Promise.withResolvers<string>()
   const stop = (reason: string) => {
     if (controller.signal.aborted) {
@@ -55,6 +59,11 @@ export async function runProgram(
       process.exit(1)
     }
     controller.abort(new Error(`stopping: ${reason}`))
+    limit = setTimeout(() => {
+      log.warn('the drain took longer than its limit; connections that are left are closed', { limit: `${drainMs}ms` })
+      log.flush()
+      process.exit(0)
+    }, drainMs)
     resolve(reason)
   }
   process.on('SIGTERM', () => stop('SIGTERM'))
@@ -70,14 +79,7 @@ export async function runProgram(
   }
 
   const reason = await stopped
-  // A timer that is set for longer fires at once.
-  const drainMs = Math.min(options.drainMs ?? 300_000, longestTimerMs)
   log.info('draining', { reason, limit: `${drainMs}ms` })
-  const limit = setTimeout(() => {
-    log.warn('the drain took longer than its limit; connections that are left are closed', { limit: `${drainMs}ms` })
-    log.flush()
-    process.exit(0)
-  }, drainMs)
   try {
     await running[Symbol.asyncDispose]()
   } catch (cause) {
