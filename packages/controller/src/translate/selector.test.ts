@@ -11,6 +11,7 @@ test.each([
   [{ matchExpressions: [{ key: 'a', operator: 'Exists' }] }, true],
   [{ matchExpressions: [{ key: 'a', operator: 'DoesNotExist' }] }, false],
   [{ matchExpressions: [{ key: 'a', operator: 'Unheard' }] }, false],
+  [{ matchExpressions: [{ key: 'constructor', operator: 'Exists' }] }, false],
 ])('%j', (selector, expected) => {
   expect(selects(selector, { a: '1' })).toBe(expected)
 })

@@ -20,7 +20,8 @@ export function hasLabels(labels: Labels | undefined, wanted: Labels): boolean {
 export function selects(selector: LabelSelector, labels: Labels): boolean {
   if (!hasLabels(labels, selector.matchLabels ?? {})) return false
   return (selector.matchExpressions ?? []).every(({ key, operator, values = [] }) => {
-    const value = labels[key]
+    // "constructor" is a key that a label may have, and that every object has.
+    const value = Object.hasOwn(labels, key) ? labels[key] : undefined
     switch (operator) {
       case 'In':
         return value !== undefined && values.includes(value)

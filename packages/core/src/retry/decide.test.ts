@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { longestTimerMs } from '../timers/index.ts'
 import { type AttemptFailure, decideRetry, type RetryFacts, type RetryPolicy, retryDelayMs } from './decide.ts'
 
 const facts: RetryFacts = { tries: 1, idempotent: true, replayable: true, otherEndpoint: false }
@@ -45,4 +46,9 @@ test('waits grow and stay at or below 100 ms unless the user says otherwise', ()
     200, 400, 2000,
   ])
   expect(retryDelayMs(own, { kind: 'connect' }, { tries: 1, otherEndpoint: true }, () => 0)).toBe(0)
+})
+
+test('no wait is longer than a timer can be, which would be none', () => {
+  const days = { ...policy, backoffMs: longestTimerMs }
+  expect(retryDelayMs(days, status(500), { tries: 3, otherEndpoint: false }, () => 0)).toBe(longestTimerMs)
 })

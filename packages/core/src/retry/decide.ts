@@ -1,4 +1,5 @@
 // The retry decision (Gateway API HTTPRouteRetry, GEP-1731; RFC 9110 §9.2.2 for what may be repeated unasked).
+import { longestTimerMs } from '../timers/index.ts'
 
 export interface RetryPolicy {
   /** Statuses after which the request is tried again. */
@@ -69,7 +70,7 @@ export function retryDelayMs(
   if (failure.kind === 'reset' && failure.reusedConnection) return 0
   const asked = policy !== undefined && policy.backoffMs > 0
   const first = asked ? policy.backoffMs : defaultBackoffMs
-  const limit = asked ? first * 10 : maxBackoffMs
+  const limit = asked ? Math.min(longestTimerMs, first * 10) : maxBackoffMs
   const nominal = Math.min(limit, first * 2 ** Math.min(20, facts.tries - 1))
   return nominal * (1 - random() / 2)
 }
