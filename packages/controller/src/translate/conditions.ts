@@ -17,8 +17,10 @@ export function no(reason: string, message: string): Verdict {
 
 /** A condition of `object`, at the generation that was translated. */
 export function condition(object: KubeObject, type: string, verdict: Verdict): Condition {
-  // The API allows at most 32768 characters; a reader needs far fewer.
-  const message = verdict.message.length > 1024 ? `${verdict.message.slice(0, 1021)}...` : verdict.message
+  // The API allows at most 32768 characters; a reader needs far fewer. Of half a character it makes another one, and what we wrote
+  // would never be what is there.
+  const { length } = verdict.message
+  const message = (length > 1024 ? `${verdict.message.slice(0, 1021)}...` : verdict.message).toWellFormed()
   return { type, ...verdict, message, observedGeneration: generationOf(object) }
 }
 
