@@ -16,6 +16,18 @@ describe('readText', () => {
     expect(readText('kind: Pod\n', 'a.yaml').mistakes[0]?.message).toContain('apiVersion, metadata.name is missing')
     expect(readText('just words\n', 'a.yaml').mistakes[0]?.message).toContain('expected an object')
   })
+  test.each([
+    ['a: *nothing', 'Unresolved alias'],
+    ['apiVersion: v1\nkind: List\nitems: [null, {kind: Pod}]', 'apiVersion, kind, metadata.name'],
+    ['apiVersion: 1\nkind: Pod\nmetadata: { name: a }', 'apiVersion is missing or no text'],
+    ['apiVersion: v1\nkind: Pod\nmetadata: { name: a, namespace: [a] }', 'metadata.namespace is missing or no text'],
+  ])('%j is a mistake and loses no other', (text, message) => {
+    const { objects, mistakes } = withoutDuplicates([
+      readText(`${map('one')}---\n${text}\n---\n${map('two')}`, 'a.yaml'),
+    ])
+    expect(objects.map((loaded) => loaded.object.metadata.name)).toEqual(['one', 'two'])
+    expect(mistakes[0]?.message).toContain(message)
+  })
   test('empty documents are nothing', () => {
     expect(readText('---\n---\n# only a comment\n', 'a.yaml')).toMatchObject({ objects: [], mistakes: [] })
   })

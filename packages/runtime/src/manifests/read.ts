@@ -82,6 +82,19 @@ function startOf(top: YAMLMap, path: readonly (string | number)[]): number {
   return start
 }
 
+/** Which of the texts that name an object it lacks: what people type is of any type. */
+function missingIn(value: unknown): readonly string[] {
+  const { apiVersion, kind, metadata } = (value ?? {}) as Readonly<Record<string, unknown>>
+  const { name, namespace } = (metadata ?? {}) as Readonly<Record<string, unknown>>
+  const texts = {
+    apiVersion,
+    kind,
+    'metadata.name': name,
+    'metadata.namespace': namespace === '' ? 'none' : (namespace ?? 'none'),
+  }
+  return Object.entries(texts).flatMap(([path, text]) => (typeof text === 'string' && text !== '' ? [] : [path]))
+}
+
 /** All objects of one file's text. One broken document does not lose the others of the file. */
 export function readText(text: string, file: string): FileContent {
   const objects: Loaded[] = []
@@ -103,23 +116,27 @@ export function readText(text: string, file: string): FileContent {
       continue
     }
     const lineOf = (path: string): number => lineAt(startOf(contents, fieldPath(path)))
-    const value = document.toJS() as Partial<KubeObject> & { items?: KubeObject[] }
-    if (value.kind === 'List' && Array.isArray(value.items)) {
-      for (const [index, object] of value.items.entries())
-        objects.push({
-          object,
-          place: { file, line: lineOf(`items[${index}]`) },
-          lineOf: (path) => lineOf(`items[${index}].${path}`),
-        })
+    let value: unknown
+    try {
+      value = document.toJS()
+    } catch (cause) {
+      // An alias of nothing, or too many.
+      mistakes.push({ place, message: `YAML: ${(cause as Error).message}` })
       continue
     }
-    const missing = [
-      !value.apiVersion && 'apiVersion',
-      !value.kind && 'kind',
-      !value.metadata?.name && 'metadata.name',
-    ].filter(Boolean)
-    if (missing.length > 0) mistakes.push({ place, message: `${missing.join(', ')} is missing: ${shape}` })
-    else objects.push({ object: value as KubeObject, place, lineOf })
+    const { kind, items } = value as { readonly kind?: unknown; readonly items?: unknown }
+    const isList = kind === 'List' && Array.isArray(items)
+    const found = isList ? items.map((item, index) => [item, `items[${index}]`] as const) : [[value, ''] as const]
+    for (const [object, path] of found) {
+      const here = path === '' ? place : { file, line: lineOf(path) }
+      const missing = missingIn(object)
+      if (missing.length > 0)
+        mistakes.push({ place: here, message: `${missing.join(', ')} is missing or no text: ${shape}` })
+      else {
+        const inside = path === '' ? lineOf : (field: string) => lineOf(`${path}.${field}`)
+        objects.push({ object: object as KubeObject, place: here, lineOf: inside })
+      }
+    }
   }
   return { file, text, objects, mistakes }
 }
