@@ -162,4 +162,4 @@ test('what several write to the standard output stays whole lines, however slow 
   const lines = text.trim().split('\n')
   expect(lines).toHaveLength(80)
   for (const line of lines) expect((JSON.parse(line) as { message: string }).message).toMatch(/^(?:l{30000}|a{30000})$/)
-})
+}, 30_000)

@@ -75,5 +75,5 @@ test('a collector that never answers does not keep a proxy from ending', async (
   request({}, {})
   const began = performance.now()
   await expect(stop()).rejects.toThrow(/answered/)
-  expect(performance.now() - began).toBeLessThan(5_000)
-})
+  expect(performance.now() - began).toBeLessThan(10_000)
+}, 30_000)
