@@ -122,12 +122,12 @@ export async function startZtunnel(
 
   return {
     async [Symbol.asyncDispose]() {
-      const deadline = Date.now() + settings.drainMs
+      const deadline = performance.now() + settings.drainMs
       await pods.handOver(settings.drainMs * 0.9)
       // New pods go to the ztunnel that has taken over.
       await zds[Symbol.asyncDispose]()
       const late = new AbortController()
-      await Promise.race([pods.drain(), delay(deadline - Date.now(), late.signal)])
+      await Promise.race([pods.drain(), delay(deadline - performance.now(), late.signal)])
       late.abort()
       await pods.close(new MeshError('draining', 'this ztunnel stops'))
       streaming.abort()

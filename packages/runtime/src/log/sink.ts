@@ -128,8 +128,8 @@ class FileSink implements Sink {
   }
 
   flush(): void {
-    const deadline = Date.now() + flushBudgetMs
-    while (!this.#writeAll() && Date.now() < deadline) {
+    const deadline = performance.now() + flushBudgetMs
+    while (!this.#writeAll() && performance.now() < deadline) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryMs)
     }
   }

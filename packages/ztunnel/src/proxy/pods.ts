@@ -110,9 +110,9 @@ export class Pods {
    * nobody to take over would refuse every new connection for as long as the oldest one lasts. Settles at the limit too.
    */
   async handOver(limitMs: number): Promise<void> {
-    const deadline = Date.now() + limitMs
+    const deadline = performance.now() + limitMs
     const serving = (): PodProxy[] => [...this.#proxies.values()].filter((proxy) => proxy.state === 'serving')
-    while (Date.now() < deadline) {
+    while (performance.now() < deadline) {
       for (const proxy of serving()) if (hasSuccessor(proxy.nsFd)) void proxy.drain(true)
       if (serving().every((proxy) => proxy.idle)) return
       await delay(pollMs)

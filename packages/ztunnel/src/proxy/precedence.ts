@@ -20,8 +20,8 @@ export function givePrecedence(fd: number): void {
 /** Everything new goes to the other socket from now on; settles when nothing new has come for a moment, or after 2 s. */
 export async function giveWay(fd: number, arrivals: Arrivals): Promise<void> {
   if (!steerReusePort(fd, 1)) return
-  const deadline = Date.now() + limitMs
-  for (let round = 1; Date.now() < deadline; round++) {
+  const deadline = performance.now() + limitMs
+  for (let round = 1; performance.now() < deadline; round++) {
     const before = arrivals.count
     await delay(quietMs)
     if (arrivals.count === before) return

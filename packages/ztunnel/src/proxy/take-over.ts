@@ -59,7 +59,7 @@ export class TakeOver {
   async #run(first: PodProxy): Promise<void> {
     const { able, failed, replace, done } = this.#options
     const { signal } = this.#hurry
-    for (const deadline = Date.now() + limitMs; Date.now() < deadline; await delay(pollMs, signal))
+    for (const deadline = performance.now() + limitMs; performance.now() < deadline; await delay(pollMs, signal))
       if (signal.aborted || first.state !== 'starting' || able(first) || !servedStill(first)) break
     for (let proxy: PodProxy | undefined = first; proxy?.state === 'starting'; ) {
       let spare: number | undefined
