@@ -154,6 +154,10 @@ function attachToService(
       no('NoMatchingParent', `there is no Service ${key} that the mesh carries; create it or correct the name`),
     )
   }
+  if (route.kind === 'UDPRoute') {
+    const hint = 'ztunnel carries TCP only; name a Gateway with a UDP listener as the parent'
+    return parent(no('UnsupportedValue', `a UDPRoute has no effect on Service ${key}: ${hint}`))
+  }
   const all = tcpPorts(service.object)
   const named = all.filter(
     (port) =>
