@@ -22,6 +22,7 @@ import { PodStore } from './pods/store.ts'
 import type { LeavingTimes, WorkerTools } from './pods/tools.ts'
 import { countTunnelled } from './pods/tunnelled.ts'
 import { HostProbes } from './rules/host-probes.ts'
+import { hostTable } from './rules/host-rules.ts'
 import { capture, chainNames, clear, isCaptured, release } from './rules/install.ts'
 import { type NodeSettings, readNodeSettings } from './settings.ts'
 import { UninstallSigns } from './uninstall.ts'
@@ -29,6 +30,7 @@ import { UninstallSigns } from './uninstall.ts'
 /** When the agent stops for good, ztunnel stops too: what is open gets this long. Together less than the pod's 30 s. */
 const lastTimes: LeavingTimes = { withdrawMs: 0, lookupsMs: 0, drainMs: 12_000 }
 const lastMs = 20_000
+const probesAgainMs = 5_000
 
 export async function startNode(settings: NodeSettings, { signal, log }: ProgramContext): Promise<AsyncDisposable> {
   const { nodeName, namespace, cniPath } = settings
@@ -52,11 +54,12 @@ export async function startNode(settings: NodeSettings, { signal, log }: Program
   })
   const acknowledgements = new Acknowledgements(client, namespace, settings.clusterId)
   let times: LeavingTimes = { withdrawMs: settings.withdrawMs, lookupsMs: 1_000, drainMs: settings.drainMs }
+  const probes = new HostProbes(settings.probeSource, settings.kubeletUid)
   const tools: WorkerTools = {
     log,
     namespaces,
     rules: { capture, release, clear, isCaptured, chainNames },
-    probes: new HostProbes(settings.probeSource, settings.kubeletUid),
+    probes,
     times: () => times,
     ruleFacts: (own) => ({ ...own, ipv6: settings.ipv6, probeSource: settings.probeSource }),
     add: async (workload) => {
@@ -129,6 +132,7 @@ export async function startNode(settings: NodeSettings, { signal, log }: Program
     onMarker: (present) => takeOut(present, 'the marker of the uninstallation has come or gone'),
   })
   void signs.run(signal)
+  void keepProbes(probes, log, signal)
 
   metrics.gauge('wishbone_node_pods', 'Pods by their way into or out of the mesh.', ['state'], (gauge) => {
     gauge.reset()
@@ -165,6 +169,22 @@ export async function startNode(settings: NodeSettings, { signal, log }: Program
       await status[Symbol.asyncDispose]()
       client.close()
     },
+  }
+}
+
+/** Nobody tells us when the table is flushed; probes may fail a few times before a pod is restarted. */
+async function keepProbes(probes: HostProbes, log: Logger, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await delay(probesAgainMs, signal)
+    try {
+      if (!signal.aborted && (await probes.restore()))
+        log.warn('the table that tells probes from other connections was taken away; it is back', { table: hostTable })
+    } catch (cause) {
+      log.error('the table that tells probes from other connections cannot be restored; probes may be refused', {
+        table: hostTable,
+        error: String(cause),
+      })
+    }
   }
 }
 

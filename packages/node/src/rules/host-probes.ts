@@ -1,7 +1,7 @@
 // Keeps the host's probe rule in step with the pods: one table, replaced once, then elements come and go. What many pods ask
 // for at the same moment is one commit.
 import { setImmediate } from 'node:timers/promises'
-import { addElements, applyRules, deleteElements, deleteTable, type NftElement } from '@wishbone/runtime/os'
+import { addElements, applyRules, deleteElements, deleteTable, hasTable, type NftElement } from '@wishbone/runtime/os'
 import { type HostPod, hostRules, hostTable, probeElements, probeSets } from './host-rules.ts'
 import type { ProbeSource } from './pod-rules.ts'
 
@@ -36,6 +36,18 @@ export class HostProbes {
 
   async delete(uid: string): Promise<void> {
     if (this.#pods.delete(uid) || this.#failed) return this.#changed()
+  }
+
+  /**
+   * Writes the table anew if somebody has taken it away: a host's firewall that is loaded anew flushes the tables of all others,
+   * and probes of pods that take mTLS only would fail from then on. Also if it could not be written. Returns whether it was so.
+   */
+  async restore(): Promise<boolean> {
+    const isAway = this.#present !== undefined && !hasTable(undefined, 'inet', hostTable)
+    if (!isAway && !this.#failed) return false
+    this.#present = undefined
+    await this.#changed()
+    return true
   }
 
   /** Takes the table away: no pod of this node is in the mesh any more. */
