@@ -13,9 +13,16 @@ if (file === undefined) {
   process.stderr.write(`the first argument names the program to run: ${names}; it is '${name}'\n`)
   process.exit(2)
 }
-const main = new URL(file, import.meta.url).pathname
+const at = (path) => new URL(path, import.meta.url).pathname
 process.execve(
   process.execPath,
-  [process.execPath, '--disable-warning=ExperimentalWarning', main, ...rest],
+  [
+    process.execPath,
+    '--disable-warning=ExperimentalWarning',
+    '--import',
+    at('packages/runtime/src/lifecycle/preload.ts'),
+    at(file),
+    ...rest,
+  ],
   process.env,
 )

@@ -20,14 +20,16 @@ test('a delay ends when its signal is aborted', async () => {
   expect(performance.now() - started).toBeLessThan(1000)
 })
 
-async function run(main: string, signals: NodeJS.Signals[] = [], drainMs = 300) {
-  const folder = new URL('..', import.meta.url).pathname
+const folder = new URL('..', import.meta.url).pathname
+const preloaded = ['--import', `${folder}lifecycle/preload.ts`]
+
+async function run(main: string, signals: NodeJS.Signals[] = [], drainMs = 300, options: readonly string[] = []) {
   const source = `
     import { createLogger } from '${folder}log/index.ts'
     import { runProgram } from '${folder}lifecycle/index.ts'
     const log = createLogger({ program: 'p' })
     await runProgram(${main}, { log, drainMs: ${drainMs} })`
-  const child = spawn(process.execPath, ['--input-type=module', '-e', source])
+  const child = spawn(process.execPath, [...options, '--input-type=module', '-e', source])
   let output = ''
   child.stderr.on('data', (chunk) => (output += String(chunk)))
   child.stdout.on('data', (chunk) => {
@@ -45,6 +47,15 @@ test('SIGTERM drains and ends with 0', async () => {
   const { code, output } = await run(started('log.info("disposed")'), ['SIGTERM'])
   expect(code).toBe(0)
   expect(output).toMatch(/draining.*reason=SIGTERM[\s\S]*disposed[\s\S]*ended/)
+})
+
+test('SIGTERM ends a program whose modules are being loaded, and drains it once it runs', async () => {
+  const loading = spawn(process.execPath, [...preloaded, '--input-type=module', '-e', 'setInterval(console.log, 10)'])
+  loading.stdout.once('data', () => loading.kill('SIGTERM'))
+  expect(await once(loading, 'close')).toEqual([143, null])
+  const { code, output } = await run(started('log.info("disposed")'), ['SIGTERM'], 300, preloaded)
+  expect(code).toBe(0)
+  expect(output).toMatch(/disposed[\s\S]*ended/)
 })
 
 test('a drain that takes too long is cut off with a warning', async () => {

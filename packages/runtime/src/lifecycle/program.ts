@@ -5,6 +5,7 @@
 // go on deciding about traffic.
 import { longestTimerMs } from '@wishbone/core/timers'
 import type { Logger } from '../log/index.ts'
+import { endEarly } from './end-early.ts'
 
 export interface ProgramContext {
   /** Aborted when the program shall stop. */
@@ -68,6 +69,8 @@ export async function runProgram(
   }
   process.on('SIGTERM', () => stop('SIGTERM'))
   process.on('SIGINT', () => stop('SIGINT'))
+  // Only now, so that a signal always finds somebody.
+  process.off('SIGTERM', endEarly)
 
   let running: AsyncDisposable
   try {
