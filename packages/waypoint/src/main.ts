@@ -83,7 +83,7 @@ async function main(
     streaming.abort()
     throw signal.reason
   }
-  const { tracing, stopTracing } = await loadTracing(settings)
+  const { tracing, stopTracing } = await loadTracing(settings, log)
   waypoint = await Waypoint.start({
     state,
     store,
@@ -142,11 +142,11 @@ function aborted(signal: AbortSignal): Promise<void> {
   })
 }
 
-async function loadTracing({ otlpEndpoint, podName, podNamespace, gatewayName }: Settings) {
+async function loadTracing({ otlpEndpoint, podName, podNamespace, gatewayName }: Settings, log: ProgramContext['log']) {
   if (otlpEndpoint === undefined) return { tracing: undefined, stopTracing: async () => {} }
   // The SDK costs start-up time and memory: only those who ask for traces load it.
   const { startTracing } = await import('./report/tracing.ts')
-  const started = startTracing({ podName, podNamespace, gatewayName })
+  const started = startTracing({ podName, podNamespace, gatewayName }, log)
   return { tracing: started.trace, stopTracing: started.stop }
 }
 

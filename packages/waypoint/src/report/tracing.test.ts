@@ -18,7 +18,9 @@ async function startTraced(onSpans: http.RequestListener) {
   collector = http.createServer(onSpans).listen(0, '127.0.0.1')
   await once(collector, 'listening')
   vi.stubEnv('OTEL_EXPORTER_OTLP_ENDPOINT', `http://127.0.0.1:${(collector.address() as AddressInfo).port}`)
-  const { trace, stop } = startTracing({ podName: 'p', podNamespace: 'n', gatewayName: 'g' })
+  const warnings: Record<string, unknown>[] = []
+  const log = { warn: (message: string, fields?: object) => void warnings.push({ message, ...fields }) }
+  const { trace, stop } = startTracing({ podName: 'p', podNamespace: 'n', gatewayName: 'g' }, log)
   const request = (headers: Record<string, string>, record: Partial<RequestRecord>) => {
     const head = {
       method: 'GET',
@@ -34,7 +36,7 @@ async function startTraced(onSpans: http.RequestListener) {
     traced.end({ status: 200, tries: 1, context, ...record } as RequestRecord)
     return traced
   }
-  return { request, stop }
+  return { request, stop, warnings }
 }
 
 interface Span {
@@ -77,3 +79,13 @@ test('a collector that never answers does not keep a proxy from ending', async (
   await expect(stop()).rejects.toThrow(/answered/)
   expect(performance.now() - began).toBeLessThan(10_000)
 }, 30_000)
+
+test('spans that the collector does not take are told', async () => {
+  const { request, stop, warnings } = await startTraced((_, response) => void response.writeHead(400).end())
+  request({}, {})
+  request({}, {})
+  await expect(stop()).rejects.toThrow()
+  expect(warnings).toEqual([
+    { message: expect.stringContaining('spans are lost'), spans: 2, error: expect.stringMatching(/./) },
+  ])
+})

@@ -3,7 +3,8 @@
 import { type Attributes, context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { resourceFromAttributes } from '@opentelemetry/resources'
-import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
+import { BatchSpanProcessor, NodeTracerProvider, type SpanExporter } from '@opentelemetry/sdk-trace-node'
+import { type Logger, Repeats } from '@wishbone/runtime/log'
 import type { RequestContext } from '../pipeline/context.ts'
 import type { RequestRecord } from '../pipeline/record.ts'
 import type { RequestTrace } from '../pipeline/services.ts'
@@ -28,14 +29,14 @@ export interface TracedProxy {
 }
 
 /** OTEL_SERVICE_NAME names the service; otherwise it is `<gateway>.<namespace>`, as Istio names proxies in spans. */
-export function startTracing({ podName, podNamespace, gatewayName }: TracedProxy): Tracing {
+export function startTracing({ podName, podNamespace, gatewayName }: TracedProxy, log: Pick<Logger, 'warn'>): Tracing {
   const provider = new NodeTracerProvider({
     resource: resourceFromAttributes({
       'service.name': process.env['OTEL_SERVICE_NAME'] ?? `${gatewayName}.${podNamespace}`,
       'k8s.pod.name': podName,
       'k8s.namespace.name': podNamespace,
     }),
-    spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
+    spanProcessors: [new BatchSpanProcessor(saying(new OTLPTraceExporter(), log))],
   })
   const tracer = provider.getTracer('wishbone-waypoint')
   return {
@@ -69,6 +70,25 @@ export function startTracing({ podName, podNamespace, gatewayName }: TracedProxy
       const timer = setTimeout(() => reject(new Error(`the collector has not answered for ${stopMs} ms`)), stopMs)
       await Promise.race([provider.shutdown(), late]).finally(() => clearTimeout(timer))
     },
+  }
+}
+
+/** Says what is lost: the SDK keeps it to itself. */
+function saying(exporter: SpanExporter, log: Pick<Logger, 'warn'>): SpanExporter {
+  const repeats = new Repeats({ windowMs: 60_000 })
+  return {
+    export: (spans, done) =>
+      exporter.export(spans, (result) => {
+        if (result.error !== undefined) {
+          const error = result.error.message
+          repeats.write(error, (left) =>
+            log.warn('spans are lost: the trace collector does not take them', { spans: spans.length, error, ...left }),
+          )
+        }
+        done(result)
+      }),
+    shutdown: () => exporter.shutdown(),
+    forceFlush: async () => exporter.forceFlush?.(),
   }
 }
 
