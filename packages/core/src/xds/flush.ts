@@ -7,15 +7,24 @@ import type { NamedResource, ResourceMap, SessionOutput, VersionedResource } fro
 /**
  * What the resources of a type name or count on, which so comes before them and leaves after them: a request between the two would fail
  * although nothing is wrong ("make before break", xDS protocol, eventual consistency considerations). A listener says whether it
- * has routes.
+ * has routes, and an Authorization is only what layer 4 can make of the RequestPolicy of its name, and allows less.
  */
 const leadersOf: ReadonlyMap<string, readonly string[]> = new Map([
-  [typeUrls.address, [typeUrls.authorization]],
+  [typeUrls.authorization, [typeUrls.requestPolicy]],
+  [typeUrls.address, [typeUrls.requestPolicy, typeUrls.authorization]],
   [typeUrls.tcpRoute, [typeUrls.address]],
   [typeUrls.route, [typeUrls.address]],
   [
     typeUrls.listener,
-    [typeUrls.authorization, typeUrls.address, typeUrls.certificate, typeUrls.tcpRoute, typeUrls.route],
+    [
+      typeUrls.requestPolicy,
+      typeUrls.authorization,
+      typeUrls.address,
+      typeUrls.certificate,
+      typeUrls.tcpRoute,
+      typeUrls.udpRoute,
+      typeUrls.route,
+    ],
   ],
 ])
 const followersOf: ReadonlyMap<string, readonly string[]> = new Map(

@@ -1,5 +1,6 @@
-// A gateway's stream: whatever changes, and however slowly the gateway answers, it never holds a listener whose policies or
-// certificates it does not hold, nor a route whose Services it does not hold: such requests would fail for no reason of their own.
+// A gateway's stream: whatever changes, and however slowly the gateway answers, it never holds a listener whose policies,
+// certificates or routes it does not hold, nor a route whose Services it does not hold, nor of a policy only what layer 4 can make of
+// it: such requests would fail for no reason of their own.
 import { typeUrls } from '@wishbone/proto'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -8,10 +9,20 @@ import { createSession, isSettled, step } from './session.ts'
 import type { Session } from './state.ts'
 import type { DeltaRequest, DeltaResponse, ResourceSet, SessionInput, VersionedResource } from './types.ts'
 
-const { authorization, address, certificate, tcpRoute, route, listener } = typeUrls
-const types: readonly string[] = [authorization, address, certificate, tcpRoute, route, listener]
+const { requestPolicy, authorization, address, certificate, tcpRoute, udpRoute, route, listener } = typeUrls
+/** As the waypoint asks for them. */
+const types: readonly string[] = [
+  requestPolicy,
+  authorization,
+  address,
+  certificate,
+  route,
+  tcpRoute,
+  udpRoute,
+  listener,
+]
 
-/** The content of a listener or route is what it names: "<type>|<name>", separated by spaces. */
+/** The content of a listener, route or policy is what it names: "<type>|<name>", separated by spaces. */
 const referencesOf = (content: string) => content.split(' ').filter((part) => part.includes('|'))
 const resource = (version: string): VersionedResource => ({
   bytes: new TextEncoder().encode(version),
@@ -30,22 +41,34 @@ const listeners = fc.uniqueArray(
   { selector: ({ name }) => name, maxLength: 2 },
 )
 const routes = fc.uniqueArray(
-  fc.record({ name: fc.constantFrom('r', 's'), services: few('a', 'b', 'x'), tcp: fc.boolean() }),
+  fc.record({
+    name: fc.constantFrom('r', 's'),
+    services: few('a', 'b', 'x'),
+    type: fc.constantFrom(route, tcpRoute, udpRoute),
+  }),
   { selector: ({ name }) => name, maxLength: 2 },
 )
 /** As the controller's views: nothing that is not named by what is there. */
-const world = fc.tuple(listeners, routes).map(([all, some]): ResourceSet => {
+const world = fc.tuple(listeners, routes, few('p', 'q')).map(([all, some, ofRequests]): ResourceSet => {
   const set = new Map(types.map((type) => [type, new Map<string, VersionedResource>()]))
-  for (const { name, services, tcp } of some) {
-    for (const service of services) set.get(address)!.set(service, resource('1'))
-    set.get(tcp ? tcpRoute : route)!.set(name, resource(services.map((service) => `${address}|${service}`).join(' ')))
+  for (const { name, services, type } of some) {
+    // A UDPRoute holds its endpoints itself.
+    const named = type === udpRoute ? [] : services
+    for (const service of named) set.get(address)!.set(service, resource('1'))
+    set.get(type)!.set(name, resource(named.map((service) => `${address}|${service}`).join(' ')))
   }
-  for (const { name, policies, certificates } of all) {
-    for (const policy of policies) set.get(authorization)!.set(policy, resource('1'))
+  for (const { name, policies, certificates, routes } of all) {
+    for (const policy of policies) {
+      // What layer 4 can make of a policy that speaks of requests allows less than it.
+      const whole = ofRequests.includes(policy) ? `${requestPolicy}|${policy}` : '1'
+      if (whole !== '1') set.get(requestPolicy)!.set(policy, resource('1'))
+      set.get(authorization)!.set(policy, resource(whole))
+    }
     for (const one of certificates) set.get(certificate)!.set(one, resource('1'))
     const named = [
       ...policies.map((policy) => `${authorization}|${policy}`),
       ...certificates.map((one) => `${certificate}|${one}`),
+      ...some.filter((one) => routes.includes(one.name)).map((one) => `${one.type}|${one.name}`),
     ]
     set.get(listener)!.set(name, resource(named.join(' ')))
   }
@@ -93,7 +116,7 @@ class Model {
 
   /** What is named and not there. */
   get missing(): readonly string[] {
-    return [listener, route, tcpRoute].flatMap((type) =>
+    return [listener, route, tcpRoute, authorization].flatMap((type) =>
       [...this.held.get(type)!].flatMap(([name, content]) =>
         referencesOf(content).flatMap((reference) => {
           const [to, named] = reference.split('|') as [string, string]

@@ -46,11 +46,13 @@ export interface Session {
 
 /** Types in the order in which they are pushed; unknown ones come last. */
 export const pushOrder: readonly string[] = [
+  typeUrls.requestPolicy,
   typeUrls.authorization,
   typeUrls.address,
   typeUrls.workload,
   typeUrls.certificate,
   typeUrls.tcpRoute,
+  typeUrls.udpRoute,
   typeUrls.route,
   typeUrls.listener,
 ]

@@ -24,9 +24,6 @@ export function subscriptions(store: ResourceStore, state: MeshState): readonly 
       ...(compiled.has(typeUrl) && { inForce: () => store.settled }),
     })
   return [
-    wildcard(typeUrls.authorization, security.AuthorizationSchema, (resources, removed) =>
-      state.applyAuthorizations({ authorizations: pairs(resources), removed }),
-    ),
     wildcard(typeUrls.requestPolicy, l7.RequestPolicySchema, (resources, removed) => {
       // The Authorization of the name stays in force for one that can't be judged.
       const refused = resources.flatMap(({ name, value }) => {
@@ -38,6 +35,9 @@ export function subscriptions(store: ResourceStore, state: MeshState): readonly 
       store.apply('requestPolicies', pairs(sound), [...removed, ...unsound])
       return refused
     }),
+    wildcard(typeUrls.authorization, security.AuthorizationSchema, (resources, removed) =>
+      state.applyAuthorizations({ authorizations: pairs(resources), removed }),
+    ),
     wildcard(typeUrls.address, workload.AddressSchema, (resources, removed) =>
       state.apply({ addresses: pairs(resources), removed }),
     ),
