@@ -43,4 +43,7 @@ export function sourceOf(connection: Connection): SourceLabels {
   return source
 }
 
-const said = (name: string | undefined, otherwise = 'unknown'): string => name?.slice(0, longestName) ?? otherwise
+/** A copy: a part of a text keeps all of it in memory, and these outlive the client's headers. */
+function said(name: string | undefined, otherwise = 'unknown'): string {
+  return name === undefined ? otherwise : Buffer.from(name.slice(0, longestName)).toString()
+}
