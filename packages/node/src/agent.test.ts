@@ -359,6 +359,16 @@ test('a pod that a list has left out and the next one tells again is told to the
   expect(told).toEqual(['u'])
 })
 
+test('a pod that a list has left out and of which the plugin tells again is told to the next ztunnel', async () => {
+  const { agent, store, states } = world()
+  store.replacePods([pod])
+  await agent.addSandbox(sandbox)
+  store.replacePods([])
+  await agent.addSandbox({ ...sandbox, netns: oldSandbox })
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(states()).toEqual(['in'])
+})
+
 test('a sandbox of which only the API tells is captured too, by its address', async () => {
   const { agent, store, paths } = world()
   await agent.addSandbox(sandbox)
