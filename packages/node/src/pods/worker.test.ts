@@ -230,3 +230,18 @@ test('while the start of the pod waits, what failed is tried again every second'
     vi.useRealTimers()
   }
 })
+
+test('a clock that is set forward cuts off no connection of a pod that leaves', async () => {
+  const { steps, given, worker } = world()
+  worker.want({ kind: 'in', capture }, ['10.0.0.1'])
+  await worker.settled(1000)
+  given.tunnelled = 1
+  let timeMs = 0
+  const clock = vi.spyOn(Date, 'now').mockImplementation(() => (timeMs += 3_600_000))
+  worker.want({ kind: 'out', ended: false }, ['10.0.0.1'])
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  expect(steps).not.toContain('clear')
+  given.tunnelled = 0
+  await worker.settled(2_000)
+  clock.mockRestore()
+})

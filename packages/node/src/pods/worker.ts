@@ -178,11 +178,11 @@ export class PodWorker {
       this.#captured = undefined
       this.#state = 'leaving'
       await tools.probes.delete(pod.uid)
-      const since = Date.now()
+      const since = performance.now()
       // Names that are being looked up are no connections that could be counted; their answers need the translation.
       await this.#pause(tools.times().lookupsMs)
       if (this.#direction() === 'in') return
-      while (Date.now() - since < tools.times().drainMs && tools.countTunnelled(nsFd, this.#ips) > 0) {
+      while (performance.now() - since < tools.times().drainMs && tools.countTunnelled(nsFd, this.#ips) > 0) {
         await this.#pause(500)
         if (this.#direction() === 'in') return
         if (this.#direction() === 'ended') break
@@ -204,10 +204,10 @@ export class PodWorker {
   /** Peers stop using tunnels; those that have not heard of it in time still find the listeners for a while. */
   async #withdraw(): Promise<void> {
     const { tools, pod } = { tools: this.#tools, pod: this.pod }
-    const since = Date.now()
+    const since = performance.now()
     const version = await tools.advertise(pod, false)
     if (version === undefined) return
-    while (Date.now() - since < tools.times().withdrawMs && this.#direction() === 'out') {
+    while (performance.now() - since < tools.times().withdrawMs && this.#direction() === 'out') {
       if (await tools.isAcknowledged(pod, version)) return
       await this.#pause(200)
     }
@@ -226,10 +226,10 @@ export class PodWorker {
 
   /** Waits, unless the pod shall come back or has ended meanwhile. */
   async #pause(ms: number): Promise<void> {
-    const deadline = Date.now() + ms
-    while (Date.now() < deadline && this.#direction() === 'out') {
+    const deadline = performance.now() + ms
+    while (performance.now() < deadline && this.#direction() === 'out') {
       const rest = new AbortController()
-      await Promise.race([delay(deadline - Date.now(), rest.signal), this.#changed.promise])
+      await Promise.race([delay(deadline - performance.now(), rest.signal), this.#changed.promise])
       rest.abort()
     }
   }
