@@ -66,6 +66,20 @@ test('what cannot be read is no configuration, as for the container runtime, and
   expect(readdirSync(places.binFolder)).toEqual([])
 })
 
+test('a configuration that cannot be read now may name the program, which stays then', () => {
+  const { places, plugin, conf } = node()
+  writeFileSync(conf('10-pods.conflist'), list)
+  plugin.install()
+  // Reading it fails with EIO.
+  symlinkSync('/proc/self/mem', conf('05-other.conflist'))
+  expect(() => removePlugin(places)).toThrow(/EIO/)
+  expect(() => plugin.want(false)).not.toThrow()
+  expect(readdirSync(places.binFolder)).toContain(pluginType)
+  rmSync(conf('05-other.conflist'))
+  plugin.install()
+  expect(readdirSync(places.binFolder)).toEqual([])
+})
+
 test('a single plugin is converted, and restored', () => {
   const { places, plugin, conf } = node()
   const single = { cniVersion: '0.4.0', name: 'pods', type: 'ptp' }

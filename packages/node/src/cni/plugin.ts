@@ -43,6 +43,7 @@ export class CniPlugin {
   readonly #log: Logger
   #problem: string | undefined = 'the CNI plugin'
   #wanted = true
+  #isRemoved = false
   #said = ''
 
   constructor(places: PluginPlaces, entry: PluginEntry, log: Logger) {
@@ -75,17 +76,17 @@ export class CniPlugin {
   /** Takes it away and keeps it away, or puts it back. */
   want(wanted: boolean): void {
     this.#wanted = wanted
-    if (wanted) {
-      this.install()
-      return
-    }
-    this.#problem = 'the end of the uninstallation'
-    for (const path of removePlugin(this.#places)) this.#log.info('the CNI plugin is removed', { path })
+    this.#isRemoved = false
+    this.install()
   }
 
-  /** Once; idempotent. Never throws: a node whose folders are odd still gets its running pods enrolled. */
+  /** What is wanted, once; idempotent. Never throws: a node whose folders are odd still gets its running pods enrolled. */
   install(): void {
-    if (!this.#wanted) return
+    if (!this.#wanted) {
+      // Once: what comes later is another agent's.
+      if (!this.#isRemoved) this.#remove()
+      return
+    }
     try {
       this.#problem = this.#installProgram() ?? this.#chain()
     } catch (cause) {
@@ -96,6 +97,16 @@ export class CniPlugin {
         reason: this.#problem,
       })
     this.#said = this.#problem ?? ''
+  }
+
+  #remove(): void {
+    this.#problem = 'the end of the uninstallation'
+    try {
+      for (const path of removePlugin(this.#places)) this.#log.info('the CNI plugin is removed', { path })
+      this.#isRemoved = true
+    } catch (cause) {
+      this.#log.warn('the CNI plugin cannot be removed; trying again', { error: String(cause) })
+    }
   }
 
   #installProgram(): string | undefined {
@@ -161,20 +172,24 @@ export function writeNames(path: string, names: readonly string[]): void {
   replace(path, names.map((name) => `${name}\n`).join(''), 0o644)
 }
 
+const isNoFile: ReadonlySet<string> = new Set(['EISDIR', 'ENOENT', 'ELOOP'])
+
 function firstConfiguration(folder: string): { readonly name: string; readonly text: string } | undefined {
   return configurationFiles(folder).find(({ text }) => isConfiguration(text))
 }
 
-/** Without what cannot be read (a folder, a link to nothing), which a container runtime passes over too (libcni's ConfFiles). */
-function configurationFiles(folder: string): readonly { readonly name: string; readonly text: string }[] {
+/**
+ * Without what is no file (a folder, a link to nothing), which a container runtime passes over too (libcni's ConfFiles). Throws when
+ * one cannot be read now: it may be the one that names the plugin.
+ */
+function* configurationFiles(folder: string): Generator<{ readonly name: string; readonly text: string }> {
   const names = existsSync(folder) ? configurationsOf(readdirSync(folder)) : []
-  return names.flatMap((name) => {
+  for (const name of names)
     try {
-      return [{ name, text: readFileSync(join(folder, name), 'utf8') }]
-    } catch {
-      return []
+      yield { name, text: readFileSync(join(folder, name), 'utf8') }
+    } catch (cause) {
+      if (!isNoFile.has((cause as NodeJS.ErrnoException).code ?? '')) throw cause
     }
-  })
 }
 
 function replace(path: string, content: string | Buffer, mode: number): void {
