@@ -139,6 +139,32 @@ test('a disk that is full for a while costs the lines of that while, not all tha
   }
 })
 
+test('lines are counted once, however long the disk stays full', () => {
+  const folder = fs.mkdtempSync(join(tmpdir(), 'sink-'))
+  const file = join(folder, 'log')
+  const sink = createSink(fs.openSync(file, 'w'))
+  vi.useFakeTimers()
+  const write = vi.spyOn(fs, 'writeSync')
+  try {
+    for (let second = 0; second < 3; second++) {
+      write.mockImplementationOnce(() => {
+        throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+      })
+      sink.write('lost\n')
+      sink.flush()
+      vi.advanceTimersByTime(1_000)
+    }
+    sink.write('after\n')
+    sink.flush()
+    expect(fs.readFileSync(file, 'utf8')).toBe('after\n3 log lines were dropped because their reader is slow or gone\n')
+    expect(sink.dropped).toBe(3)
+  } finally {
+    vi.restoreAllMocks()
+    vi.useRealTimers()
+    fs.rmSync(folder, { recursive: true })
+  }
+})
+
 test('what several write to the standard output stays whole lines, however slow their reader', async () => {
   const source = `
     import { createLogger, createSink } from ${JSON.stringify(here)}

@@ -52,7 +52,10 @@ class FileSink implements Sink {
   #scheduled = false
   #broken = false
   #dropped = 0
+  /** How many of these a line has told that was written. */
   #reported = 0
+  /** The same once what is being written has been. */
+  #reporting = 0
 
   constructor(fd: number) {
     this.#target = withoutBlocking(fd)
@@ -86,7 +89,7 @@ class FileSink implements Sink {
       this.#pending.push(
         `${this.#dropped - this.#reported} log lines were dropped because their reader is slow or gone\n`,
       )
-      this.#reported = this.#dropped
+      this.#reporting = this.#dropped
     }
     // What could not be written to its end is a line of its own.
     const chunk = Buffer.from(`${this.#isInLine ? '\n' : ''}${this.#pending.join('')}`)
@@ -105,6 +108,7 @@ class FileSink implements Sink {
         const written = fs.writeSync(this.#target.fd, rest)
         this.#isInLine = rest[written - 1] !== newline
         this.#rest = written < rest.length ? rest.subarray(written) : undefined
+        if (this.#rest === undefined) this.#reported = this.#reporting
       } catch (cause) {
         const code = (cause as NodeJS.ErrnoException).code
         if (code === 'EAGAIN') return false
@@ -122,6 +126,9 @@ class FileSink implements Sink {
     }, retryFailedMs).unref()
     this.#dropped += this.#pending.length
     for (let at = lost.indexOf(newline); at >= 0; at = lost.indexOf(newline, at + 1)) this.#dropped++
+    // The line that told of others is none of theirs, and has told nobody.
+    if (this.#reporting > this.#reported) this.#dropped--
+    this.#reporting = this.#reported
     this.#rest = undefined
     this.#pending = []
     this.#pendingCharacters = 0
