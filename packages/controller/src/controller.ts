@@ -4,10 +4,12 @@ import { type Connection, isStatus, KubeClient, resourcePath } from '@wishbone/r
 import { backoff, delay } from '@wishbone/runtime/lifecycle'
 import {
   type Authority,
+  type CertificateServiceOptions,
   createCertificateHandler,
   followAuthority,
   keepServerCertificate,
   loadAuthority,
+  refuseCertificate,
   type ServerCertificate,
   serverNames,
 } from './ca/index.ts'
@@ -122,7 +124,7 @@ export async function startController(
     const names = serverNames(settings.podNamespace, settings.clusterDomain)
     const kept = stack.use(keepServerCertificate(own, names, { log, ttlSeconds: settings.serverTtlSeconds, onRenew }))
     if (credentials === undefined) throw new Error('the authority cannot issue the controller’s own certificate')
-    const createCertificate = createCertificateHandler({
+    const issuing: CertificateServiceOptions = {
       authority: own,
       reviewer,
       pods,
@@ -132,7 +134,7 @@ export async function startController(
       maxTtlSeconds: settings.maxTtlSeconds,
       log,
       onOutcome: metrics.certificate,
-    })
+    }
     const serveStream = (call: Parameters<Clients['serve']>[0]): void => clients.serve(call)
     const server = stack.use(
       await startGrpcServer({
@@ -142,7 +144,8 @@ export async function startController(
         review: (authorization) => reviewer.review(authorization),
         serveStream,
         refuseStream: (review, peer) => clients.refuse(review, peer),
-        createCertificate,
+        createCertificate: createCertificateHandler(issuing),
+        refuseCertificate: (review, peer) => refuseCertificate(issuing, review, peer),
         log,
       }),
     )

@@ -2,4 +2,10 @@
 export { type Authority, loadAuthority } from './authority.ts'
 export { followAuthority } from './follow.ts'
 export { keepServerCertificate, type ServerCertificate, serverNames } from './server-certificate.ts'
-export { type CreateCertificate, createCertificateHandler, type Refusal } from './service.ts'
+export {
+  type CertificateServiceOptions,
+  type CreateCertificate,
+  createCertificateHandler,
+  type Refusal,
+  refuseCertificate,
+} from './service.ts'

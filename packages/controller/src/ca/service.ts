@@ -4,7 +4,7 @@ import { status as grpcStatus } from '@grpc/grpc-js'
 import { formatSpiffe, parseSpiffe } from '@wishbone/core/identity'
 import type { ca } from '@wishbone/proto'
 import { parseCsr } from '@wishbone/runtime/certificates'
-import type { Caller, PodLookup, TokenReviewer } from '../callers/index.ts'
+import type { Caller, PodLookup, Review, TokenReviewer } from '../callers/index.ts'
 import { type Log, messageOf } from '../log.ts'
 import { type Authority, issue } from './authority.ts'
 
@@ -34,6 +34,8 @@ export type CreateCertificate = (
   authorization: string | undefined,
   peer: string,
 ) => Promise<{ readonly certChain: readonly string[] }>
+
+type NoCaller = Exclude<Review, { readonly kind: 'caller' }>
 
 class RefusalError extends Error implements Refusal {
   readonly code: grpcStatus
@@ -77,16 +79,26 @@ export function createCertificateHandler(options: CertificateServiceOptions): Cr
       options.onOutcome?.('issued')
       return { certChain: [leaf.pem, ...authority.intermediates, authority.rootsPem] }
     } catch (cause) {
-      const refusal =
+      throw told(
+        options,
         cause instanceof RefusalError
           ? cause
-          : new RefusalError(grpcStatus.UNAVAILABLE, `cannot decide now: ${messageOf(cause)}`, messageOf(cause))
-      options.onOutcome?.(outcomeOf(refusal.code))
-      const who = caller === undefined ? {} : described(caller)
-      log.warn('refused a certificate', { reason: refusal.reason, ...who, peer })
-      throw refusal
+          : new RefusalError(grpcStatus.UNAVAILABLE, `cannot decide now: ${messageOf(cause)}`, messageOf(cause)),
+        { ...(caller === undefined ? {} : described(caller)), peer },
+      )
     }
   }
+}
+
+/** What a request is answered whose token is not good, or not known to be; asks nobody again. */
+export function refuseCertificate(options: CertificateServiceOptions, review: NoCaller, peer: string): Refusal {
+  return told(options, refusalOf(review), { peer })
+}
+
+function told(options: CertificateServiceOptions, refusal: RefusalError, who: object): RefusalError {
+  options.onOutcome?.(outcomeOf(refusal.code))
+  options.log.warn('refused a certificate', { reason: refusal.reason, ...who })
+  return refusal
 }
 
 async function authenticate(
@@ -94,14 +106,14 @@ async function authenticate(
   authorization: string | undefined,
 ): Promise<Caller> {
   const review = await reviewer.review(authorization)
-  switch (review.kind) {
-    case 'caller':
-      return review.caller
-    case 'refused':
-      throw unauthenticated('request authenticate failure', review.reason)
-    case 'unavailable':
-      throw new RefusalError(grpcStatus.UNAVAILABLE, review.reason, review.reason)
-  }
+  if (review.kind === 'caller') return review.caller
+  throw refusalOf(review)
+}
+
+function refusalOf({ kind, reason }: NoCaller): RefusalError {
+  return kind === 'refused'
+    ? unauthenticated('request authenticate failure', reason)
+    : new RefusalError(grpcStatus.UNAVAILABLE, reason, reason)
 }
 
 /** The identity that the certificate shall carry. */

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { fromBinary, type MessageInitShape } from '@bufbuild/protobuf'
 import type { ClientDuplexStream, Client as GrpcClient } from '@grpc/grpc-js'
 import { status as grpcStatus, Metadata } from '@grpc/grpc-js'
-import { discovery, l7, type TypeUrl, typeUrls, workload } from '@wishbone/proto'
+import { ca, discovery, l7, type TypeUrl, typeUrls, workload } from '@wishbone/proto'
 import { selfSignedRoot } from '@wishbone/runtime/certificates'
 import { Secret } from '@wishbone/runtime/secret'
-import { callStream, meshChannel } from '@wishbone/runtime/xds'
+import { callStream, callUnary, meshChannel } from '@wishbone/runtime/xds'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { emptyMesh } from '../../test/mesh.ts'
 import { eventually, type Recorder, recorder } from '../../test/wait.ts'
@@ -37,6 +37,8 @@ let credentials: RenewableCredentials
 let channel: GrpcClient
 let log: Recorder
 const callers = new Map<string, Caller>()
+/** What is answered of the next tokens, whatever they are. */
+const reviews: Review[] = []
 const labels = new Map<string, Record<string, string>>()
 
 function caller(
@@ -64,6 +66,8 @@ beforeEach(async () => {
   }
   const reviewer = {
     review: async (authorization?: string): Promise<Review> => {
+      const instead = reviews.shift()
+      if (instead !== undefined) return instead
       const found = callers.get(authorization?.replace('Bearer ', '') ?? '')
       return found === undefined
         ? { kind: 'refused', reason: 'the token is not valid' }
@@ -93,6 +97,7 @@ beforeEach(async () => {
     refuseStream: (review, peer) => clients.refuse(review, peer),
     connectionsPerPeer: 4,
     createCertificate: async () => ({ certChain: [] }),
+    refuseCertificate: ({ reason }) => ({ code: grpcStatus.UNAVAILABLE, details: reason }),
     log,
   })
   channel = await meshChannel({ address: `https://localhost:${server.port}`, rootCaFile: rootFile })
@@ -386,6 +391,18 @@ describe('the port', () => {
     stream.send({ typeUrl: typeUrls.address, resourceNamesSubscribe: ['x'.repeat(8 << 20)] })
     const error = await eventually('the refusal', () => stream.error)
     expect(error).toMatchObject({ code: 16, details: 'the token is not valid' })
+  })
+
+  test('answers for a certificate what the review of its token says, and asks for no second one', async () => {
+    reviews.push({ kind: 'unavailable', reason: 'too many tokens wait' })
+    caller('zt', 'wishbone-system', 'ztunnel')
+    const metadata = new Metadata()
+    metadata.set('authorization', 'Bearer zt')
+    const method = ca.IstioCertificateService.method.createCertificate
+    await expect(callUnary(channel, method, { csr: 'x' }, { metadata, timeoutMs: 2_000 })).rejects.toMatchObject({
+      code: grpcStatus.UNAVAILABLE,
+      details: 'too many tokens wait',
+    })
   })
 
   test('takes no message that is longer than any client needs', async () => {

@@ -1,7 +1,6 @@
 // The gRPC server on 15012: configuration stream and certificate service behind one TLS certificate that renews itself.
 // Nothing that a caller sends is read before its token is known to be good.
 import type { Duplex } from 'node:stream'
-import { create } from '@bufbuild/protobuf'
 import {
   Server,
   ServerCredentials,
@@ -40,6 +39,8 @@ function contextOf({ chainPem, keyPem }: ServerCertificate): { cert: string; key
   return { cert: chainPem, key: keyPem }
 }
 
+type Refuse = (review: Exclude<Review, { kind: 'caller' }>, peer: string) => Refusal
+
 export interface GrpcServerOptions {
   readonly credentials: ServerCredentials
   /** Empty: every address of this machine, IPv6 too where there is IPv6. */
@@ -49,8 +50,10 @@ export interface GrpcServerOptions {
   readonly review: TokenReviewer['review']
   readonly serveStream: (call: AdsCall) => void
   /** Answers a stream whose token is not good. */
-  readonly refuseStream: (review: Exclude<Review, { kind: 'caller' }>, peer: string) => Refusal
+  readonly refuseStream: Refuse
   readonly createCertificate: CreateCertificate
+  /** Answers a request for a certificate whose token is not good. */
+  readonly refuseCertificate: Refuse
   readonly log: Log
   /** Default 64. */
   readonly connectionsPerPeer?: number
@@ -138,31 +141,20 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
 }
 
 /** Holds every call back until its token has been reviewed; the handlers find the answer in the reviewer's memory. */
-function tokensFirst({ review, refuseStream, createCertificate }: GrpcServerOptions): ServerInterceptor {
-  const refusalOf = async (path: string, authorization: string | undefined, peer: string) => {
-    const answer = await review(authorization)
-    if (answer.kind === 'caller') return undefined
-    if (path === streamPath) return refuseStream(answer, peer)
-    // It says no to the token, in the service's own words.
-    const nothing = create(ca.IstioCertificateRequestSchema)
-    return createCertificate(nothing, authorization, peer).then(
-      () => undefined,
-      (cause: Refusal) => cause,
-    )
-  }
+function tokensFirst({ review, refuseStream, refuseCertificate }: GrpcServerOptions): ServerInterceptor {
   return ({ path }, call) =>
     new ServerInterceptingCall(call, {
       start(next) {
         next({
           onReceiveMetadata(metadata, go) {
-            const authorization = metadata.get('authorization')[0]?.toString()
-            refusalOf(path, authorization, call.getPeer()).then(
-              (refusal) => {
-                if (refusal === undefined) go(metadata)
-                else call.sendStatus({ code: refusal.code, details: refusal.details })
-              },
-              () => call.sendStatus({ code: status.INTERNAL, details: 'internal error' }),
-            )
+            const refuse = path === streamPath ? refuseStream : refuseCertificate
+            review(metadata.get('authorization')[0]?.toString())
+              .then((answer) => {
+                if (answer.kind === 'caller') return go(metadata)
+                const { code, details } = refuse(answer, call.getPeer())
+                call.sendStatus({ code, details })
+              })
+              .catch(() => call.sendStatus({ code: status.INTERNAL, details: 'internal error' }))
           },
         })
       },
