@@ -25,7 +25,7 @@ async function startTraced(onSpans: http.RequestListener) {
     const head = {
       method: 'GET',
       host: 'shop',
-      authority: 'shop',
+      authority: headers['host'] ?? 'shop',
       path: '/',
       query: '',
       header: (name: string) => headers[name],
@@ -52,12 +52,13 @@ test('what clients and backends send makes spans that are bounded and that colle
     response.end('{}')
   })
   const long = 'x'.repeat(60_000)
-  request({ path: `/${long}`, 'user-agent': long }, { grpcStatus: 'invalid' })
+  request({ path: `/${long}`, 'user-agent': long, host: `shop:${'9'.repeat(400)}` }, { grpcStatus: 'invalid' })
   await stop()
   const values = new Map(spans[0]!.attributes.map(({ key, value }) => [key, value]))
   expect(String(values.get('url.path')?.['stringValue'])).toBe(`/${'x'.repeat(2_047)}…`)
   expect(JSON.stringify(spans).length).toBeLessThan(10_000)
   expect([...values.values()].flatMap((value) => Object.values(value))).not.toContain(null)
+  expect(values.get('server.port')).toEqual({ intValue: 80 })
 })
 
 test('a traceparent that is none begins a new trace', async () => {

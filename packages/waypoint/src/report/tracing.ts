@@ -101,7 +101,8 @@ function short(text: string): string {
 function requestAttributes({ head, connection, listener }: RequestContext): Attributes {
   const userAgent = head.header('user-agent')
   const { path, query } = head
-  const [, port] = /:(\d+)$/.exec(head.authority) ?? []
+  // Longer ones are no ports, and too large for a collector to read.
+  const [, port] = /:(\d{1,5})$/.exec(head.authority) ?? []
   return {
     'http.request.method': short(head.method),
     'url.scheme': connection.scheme,
