@@ -87,26 +87,25 @@ export class CaClient implements FetchesCertificates {
    */
   async #client(): Promise<grpc.Client> {
     const roots = await readRoots(this.#options)
+    const limitMs = Math.min(connectMs, this.#timeoutMs)
     const known = this.#channel
-    if (
-      known !== undefined &&
-      known.roots === roots &&
-      (isConnected(known) || isYoung(known, Math.min(connectMs, this.#timeoutMs)))
-    )
+    const isYoung = known !== undefined && performance.now() - known.madeMs < limitMs
+    if (known !== undefined && known.roots === roots && (isYoung || stateOf(known) === grpc.connectivityState.READY))
       return known.client
     this.close()
     const client = openChannel({ ...this.#options, silenceMs: this.#timeoutMs }, roots)
-    this.#channel = { roots, client, madeMs: performance.now() }
+    const channel = { roots, client, madeMs: performance.now() }
+    this.#channel = channel
+    // Who waits for the connection until then is told, and comes back on another one.
+    setTimeout(() => {
+      if (this.#channel === channel && stateOf(channel) === grpc.connectivityState.CONNECTING) this.close()
+    }, limitMs).unref()
     return client
   }
 }
 
-function isConnected({ client }: Channel): boolean {
-  return client.getChannel().getConnectivityState(false) === grpc.connectivityState.READY
-}
-
-function isYoung({ madeMs }: Channel, limitMs: number): boolean {
-  return performance.now() - madeMs < limitMs
+function stateOf({ client }: Channel): grpc.connectivityState {
+  return client.getChannel().getConnectivityState(false)
 }
 
 function endWithNewline(pem: string): string {

@@ -359,6 +359,18 @@ describe('CaClient', () => {
     await expect.poll(() => open.map(({ readyState }) => readyState)).toEqual(open.map(() => 'closed'))
   })
 
+  test('gives up a connection after 5 s though nobody else asks', { timeout: 15_000 }, async () => {
+    server.forceShutdown()
+    const mute = createServer((socket) => void socket.resume()).listen(port, 'localhost')
+    await once(mute, 'listening')
+    const authority = make()
+    const began = performance.now()
+    await expect(authority.fetch(identity)).rejects.toMatchObject({ code: 'certificate-unavailable' })
+    expect(performance.now() - began).toBeLessThan(8_000)
+    authority.close()
+    mute.close()
+  })
+
   test('has one connection however many ask at once', async () => {
     let connections = 0
     const direct = port
