@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterEach, expect, test, vi } from 'vitest'
 import type { RequestContext } from '../pipeline/context.ts'
 import type { RequestRecord } from '../pipeline/record.ts'
@@ -60,6 +62,23 @@ test('what clients and backends send makes spans that are bounded and that colle
   expect([...values.values()].flatMap((value) => Object.values(value))).not.toContain(null)
   expect(values.get('server.port')).toEqual({ intValue: 80 })
 })
+
+test('spans that wait for a collector hold on to no more of a request than what they say', async () => {
+  setFlagsFromString('--expose_gc')
+  const collect = runInNewContext('gc') as () => void
+  const { request, stop } = await startTraced(() => {})
+  // As a request's head has them: parts of what the client has sent.
+  const ask = (i: number) => {
+    const target = Buffer.from(`/a/path/that/is/long/${i}?${'x'.repeat(60_000)}`).toString('latin1')
+    request({ path: target.slice(0, target.indexOf('?')) }, {})
+  }
+  collect()
+  const before = process.memoryUsage().heapUsed
+  for (let i = 0; i < 400; i++) ask(i)
+  collect()
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(10 << 20)
+  await expect(stop()).rejects.toThrow(/answered/)
+}, 30_000)
 
 test('a traceparent that is none begins a new trace', async () => {
   const { request, stop } = await startTraced((_, response) => void response.end('{}'))

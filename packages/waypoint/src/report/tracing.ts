@@ -92,9 +92,9 @@ function saying(exporter: SpanExporter, log: Pick<Logger, 'warn'>): SpanExporter
   }
 }
 
-/** A copy where it is cut, which does not hold on to all of it. */
+/** A copy, cut where it is too long: a part of a text, as a path is of its target, holds on to all of it. */
 function short(text: string): string {
-  return text.length <= longestText ? text : `${Buffer.from(text.slice(0, longestText)).toString()}…`
+  return `${Buffer.from(text.slice(0, longestText)).toString()}${text.length > longestText ? '…' : ''}`
 }
 
 /** Semantic conventions of HTTP server spans; the connection's other end is the client. */
