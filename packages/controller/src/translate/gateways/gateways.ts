@@ -138,6 +138,9 @@ function nameConflict(
   }
   const service = world.services.get(name)
   if (!service || service.metadata.labels?.[labels.gatewayName] === gatewayLabel(object)) return undefined
+  // One that lost the label is given it back. Taken for somebody's, it would be deleted with all that was made beside it.
+  const { uid } = object.metadata
+  if (uid !== undefined && service.metadata.ownerReferences?.some((owner) => owner.uid === uid)) return undefined
   return no(
     'Invalid',
     `a Service ${name} exists that is not this Gateway's and is left alone; rename the Gateway or the Service`,

@@ -7,7 +7,7 @@ import type { TranslatedListener } from '../gateways/listeners.ts'
 import { annotations, gatewayApiVersion, labels } from '../names.ts'
 import type { ClassKind } from '../world.ts'
 import { deploymentSpec, drainReserveSeconds, drainVariable, type ProxyFacts } from './deployment.ts'
-import { strategicMerge } from './merge.ts'
+import { isFields, strategicMerge } from './merge.ts'
 import { gatewayLabel, infraName } from './names.ts'
 import type { Overlay, OverlayKey } from './parameters.ts'
 
@@ -168,9 +168,12 @@ function withDrain(deployment: Readonly<Record<string, unknown>>): Readonly<Reco
   const grace = at(deployment, 'spec.template.spec.terminationGracePeriodSeconds')
   if (typeof grace !== 'number') return deployment
   const seconds = Math.max(1, grace - drainReserveSeconds)
+  // Parameters may have put anything here; what is no Deployment any more the API server refuses, and says why.
   const own = at(deployment, 'spec.template.spec.containers')
-  const env = Array.isArray(own) ? (own[0] as { readonly env?: readonly { readonly value?: string }[] }).env : undefined
-  const told = env?.find((one) => (one as { readonly name?: string }).name === drainVariable)?.value
+  const env = Array.isArray(own) && isFields(own[0]) ? own[0]['env'] : undefined
+  const told: unknown = (Array.isArray(env) ? env : []).filter(isFields).find(({ name }) => name === drainVariable)?.[
+    'value'
+  ]
   if (told === undefined || Number(told) <= seconds) return deployment
   const container = { name: 'wishbone', env: [{ name: drainVariable, value: String(seconds) }] }
   return strategicMerge(deployment, { spec: { template: { spec: { containers: [container] } } } })

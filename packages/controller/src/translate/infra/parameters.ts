@@ -90,7 +90,23 @@ function defaultsFor({ snapshot, settings }: World, className: string): ConfigMa
     .sort((a, b) => compareText(a.metadata.name, b.metadata.name))
 }
 
-function readOverlay(map: ConfigMap): { readonly overlay: Overlay; readonly faults: readonly string[] } {
+interface ReadOverlay {
+  readonly overlay: Overlay
+  readonly faults: readonly string[]
+}
+
+/** By object, which does not change: many Gateways may name one, and each translation asks for all of them. */
+const overlays = new WeakMap<ConfigMap, ReadOverlay>()
+
+function readOverlay(map: ConfigMap): ReadOverlay {
+  const known = overlays.get(map)
+  if (known) return known
+  const read = overlayOf(map)
+  overlays.set(map, read)
+  return read
+}
+
+function overlayOf(map: ConfigMap): ReadOverlay {
   const source = `ConfigMap ${keyOf(map)}`
   const faults: string[] = []
   const texts: Partial<Record<OverlayKey, Readonly<Record<string, unknown>>>> = {}
@@ -106,12 +122,21 @@ function readOverlay(map: ConfigMap): { readonly overlay: Overlay; readonly faul
   return { overlay: { source, texts, unknown: Object.keys(data).filter((key) => !known.includes(key)) }, faults }
 }
 
+/** Anybody may write such a text, and reading what is no YAML takes time by the square of its length. */
+const maxCharacters = 32_768
+/** Finding the line of each fault is what takes that time. */
+const maxFaults = 20
+
 /** Neither value nor faults: the text is empty. */
 function readMapping(text: string): {
   readonly value?: Readonly<Record<string, unknown>>
   readonly faults: readonly string[]
 } {
-  const document = parseDocument(text)
+  if (text.length > maxCharacters) return { faults: [`it has more than ${maxCharacters} characters; shorten it`] }
+  const terse = parseDocument(text, { prettyErrors: false })
+  if (terse.errors.length > maxFaults)
+    return { faults: [`no YAML: ${terse.errors[0]!.message}, and ${terse.errors.length - 1} more faults`] }
+  const document = terse.errors.length > 0 ? parseDocument(text) : terse
   const faults = document.errors.map(({ message }) => `no YAML: ${message.split('\n')[0]!.replace(/:$/, '')}`)
   if (faults.length > 0) return { faults }
   let value: unknown
