@@ -49,13 +49,22 @@ function translatePolicy(
   const refs = object.spec.targetRefs.filter(({ group, kind }) => group === '' && kind === 'Service')
   const targets = refs.map((ref) => `${namespace}/${ref.name}/${ref.sectionName ?? ''}`)
   const taken = targets.filter((target) => byTarget.has(target))
-  const { tls, accepted, resolvedRefs } = validationOf(world, object)
+  const { tls, accepted, resolvedRefs } =
+    guarded(world, object, () => validationOf(world, object)) ?? unreadable(object)
   for (const target of targets) if (!byTarget.has(target)) byTarget.set(target, tls)
+  const absent = refs.flatMap(({ name, sectionName }) => {
+    const service = world.services.get(`${namespace}/${name}`)
+    const isThere = !service || !sectionName || service.spec.ports?.some((port) => port.name === sectionName)
+    return isThere
+      ? []
+      : [`Service ${namespace}/${name} has no port ${sectionName}, so that nothing is protected there`]
+  })
+  const reached = absent.length > 0 ? no('TargetNotFound', absent.join('; ')) : accepted
   const conflict = `an older policy is in force for ${taken.join(', ')}; remove one of them`
   return {
     object,
     services: new Set(refs.map((ref) => `${namespace}/${ref.name}`)),
-    accepted: taken.length > 0 ? no('Conflicted', conflict) : accepted,
+    accepted: taken.length > 0 ? no('Conflicted', conflict) : accepted.status === 'True' ? reached : accepted,
     resolvedRefs,
   }
 }
@@ -66,7 +75,11 @@ function validationOf(world: World, object: BackendTLSPolicy) {
   const { pem, problems } = resolveCaCertificates(world, { kind: 'BackendTLSPolicy', namespace }, caCertificateRefs)
   const message = problems.map((problem) => problem.message).join('; ')
   const systemCa = wellKnownCACertificates === 'System'
+  const strange = subjectAltNames.filter(({ hostname: name, uri }) => !name && !uri).map(({ type }) => type)
   const accepted = (() => {
+    // Without it any certificate of the hostname would do, which says less than the policy.
+    if (strange.length > 0)
+      return no('Invalid', `subjectAltNames of type ${strange.join(', ')} are not supported; use Hostname or URI`)
     if (pem !== '' || (systemCa && caCertificateRefs.length === 0)) return yes('Accepted')
     const unknown = `wellKnownCACertificates ${wellKnownCACertificates} is not supported; use System`
     return no('NoValidCACertificate', message || (wellKnownCACertificates ? unknown : 'it names no CA certificate'))
@@ -76,8 +89,19 @@ function validationOf(world: World, object: BackendTLSPolicy) {
     caPem: pem,
     systemCa,
     subjectAltNames: subjectAltNames.flatMap(({ hostname: name, uri }) => name ?? uri ?? []),
-    invalid: accepted.status === 'True' ? '' : `BackendTLSPolicy ${keyOf(object)}: ${accepted.message}`,
+    invalid: accepted.status === 'True' ? '' : invalidText(object, accepted),
   })
   const first = problems[0]
   return { tls, accepted, resolvedRefs: first ? no(reasons[first.kind], message) : yes('ResolvedRefs') }
+}
+
+/** Nothing is sent to what it is for: without TLS it would be less than the policy asks for, whatever that is. */
+function unreadable(object: BackendTLSPolicy) {
+  const accepted = no('Invalid', 'spec.validation can not be read, so that nothing is sent to its targets; correct it')
+  const tls = createSound(l7.BackendTlsSchema, { invalid: invalidText(object, accepted) })
+  return { tls, accepted, resolvedRefs: yes('ResolvedRefs') }
+}
+
+function invalidText(object: BackendTLSPolicy, { message }: Verdict): string {
+  return `BackendTLSPolicy ${keyOf(object)}: ${message}`
 }
