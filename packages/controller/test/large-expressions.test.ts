@@ -1,6 +1,7 @@
 // Regular expressions that a CRD's schema lets through, of routes that anybody with a namespace may write: what their repeats make of
 // them must not keep the controller busy, which translates everybody's objects.
-import { expect, test } from 'vitest'
+import { RE2JS } from 're2js'
+import { expect, test, vi } from 'vitest'
 import { defaultSettings } from '../src/model/index.ts'
 import { translate } from '../src/translate/index.ts'
 import { classes, objectsOf, snapshotOf } from './snapshot.ts'
@@ -50,4 +51,16 @@ test('so do many together that none alone would', () => {
   const found = translated(many.slice(0, 30), many)
   expect(found.rules).toEqual(['HTTPRoute/shop/r/0'])
   expect(found.message).toContain('rule 1: its regular expressions are too large together')
+})
+
+test('one that is as large as may be is compiled once, and not each time that anything changes', () => {
+  const compile = vi.spyOn(RE2JS, 'compile')
+  const rules = [[`once${'[a-z]{0,1000}'.repeat(4)}`, 'once|'], ['once(']]
+  for (let i = 0; i < 3; i++) {
+    const found = translated(...rules)
+    expect(found.rules).toEqual(['HTTPRoute/shop/r/0'])
+    expect(found.message).toContain('rule 1: "once(" is no regular expression in RE2 syntax: ')
+  }
+  expect(compile).toHaveBeenCalledTimes(3)
+  compile.mockRestore()
 })

@@ -1,18 +1,14 @@
 // Rules of HTTPRoutes and GRPCRoutes as l7.Route messages, one each, without their parents.
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
-import { patternProblem, patternSize } from '@wishbone/core/matching'
 import { l7 } from '@wishbone/proto'
-import { RE2JS } from 're2js'
 import type { GRPCRoute, HTTPRoute } from '../../kinds/index.ts'
 import { generationOf } from '../conditions.ts'
 import { durationOf } from '../durations.ts'
 import { createdUnixMs } from '../world.ts'
 import { type BackendContext, resolveBackend } from './backends.ts'
+import { checkExpressions } from './expressions.ts'
 import { incompatibility, translateFilters } from './filters.ts'
 import { grpcMatch, httpMatch } from './matches.ts'
-
-/** In instructions, of all expressions of one rule. */
-const maxRuleSize = 65_536
 
 type HttpRule = NonNullable<HTTPRoute['spec']['rules']>[number]
 type GrpcRule = NonNullable<GRPCRoute['spec']['rules']>[number]
@@ -112,40 +108,4 @@ function limits({ timeouts, retry }: HttpRule): RuleInit {
         }
       : {}),
   }
-}
-
-/**
- * Regular expressions are RE2's, so that a request can't make one take exponential time; and none is so large that compiling it, or all
- * of its rule, would keep everybody waiting.
- */
-function checkExpressions(matches: readonly l7.RequestMatch[]): void {
-  let size = 0
-  for (const match of matches) {
-    const conditions = [
-      match.path?.kind,
-      ...match.headers.map(({ kind }) => kind),
-      ...match.query.map(({ kind }) => kind),
-    ]
-    for (const condition of conditions) {
-      if (condition?.case !== 'regex') continue
-      const { value } = condition
-      const problem = patternProblem(value)
-      if (problem !== undefined) throw new Error(`the regular expression "${shortened(value)}" ${problem}`)
-      size += patternSize(value)
-      if (!(size <= maxRuleSize))
-        throw new Error(
-          `its regular expressions are too large together: more than ${maxRuleSize} steps; divide the rule`,
-        )
-      try {
-        RE2JS.compile(value)
-      } catch (cause) {
-        const why = cause instanceof Error ? cause.message : String(cause)
-        throw new Error(`"${value}" is no regular expression in RE2 syntax: ${why}`)
-      }
-    }
-  }
-}
-
-function shortened(text: string): string {
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text
 }
