@@ -72,3 +72,26 @@ test.each<[string, object]>([
 ])('%s: a DENY rule denies more than written, not nothing', (_, rule) => {
   expect(matches('DENY', rule)).toEqual({ connection: true, request: true })
 })
+
+test.each<[string, object]>([
+  ['a path between two stars', { to: [{ operation: { paths: ['*admin*'] } }] }],
+  ['a header between two stars', { when: [{ ...header, values: ['*bot*'] }] }],
+  ['a namespace between two stars', { from: [{ source: { namespaces: ['*dev*'] } }] }],
+])('%s is no pattern that there is: a DENY rule denies more than written, not nothing', (_, rule) => {
+  expect(matches('DENY', rule)).toEqual({ connection: true, request: true })
+})
+
+test.each<[string, object]>([
+  ['a list of sources that is null', { from: null }],
+  ['a list of operations that is null', { to: null }],
+])('%s: an ALLOW rule allows nothing', (_, rule) => {
+  expect(matches('ALLOW', rule)).toEqual({ connection: false, request: false })
+})
+
+test.each(['*', '/*', '*/', '/a*b'])('the path %s is a pattern as ever', (path) => {
+  const rules = [{ to: [{ operation: { paths: [path] } }] }]
+  const spec = { action: 'DENY' as const, rules }
+  const metadata = { name: 'odd', namespace: 'shop' }
+  const policy = { apiVersion: 'security.istio.io/v1', kind: 'AuthorizationPolicy', metadata, spec }
+  expect(requestPolicy(policy as unknown as AuthorizationPolicy).notes).toEqual([])
+})

@@ -52,7 +52,9 @@ const known = {
 export function oddities(rule: Rule): readonly string[] {
   const unknown = (object: object | undefined, fields: readonly string[], path: string) =>
     Object.keys(object ?? {}).flatMap((field) => (fields.includes(field) ? [] : [`${path}${field} (unknown)`]))
-  const empty = (['from', 'to'] as const).filter((field) => rule[field]?.length === 0)
+  const empty = (['from', 'to'] as const).filter(
+    (field) => field in rule && rule[field] !== undefined && !rule[field]?.length,
+  )
   return [
     ...unknown(rule, known.rule, ''),
     ...empty.map((field) => `${field} (an empty list)`),
@@ -148,16 +150,20 @@ export function collector() {
   }
 }
 
-/** "*" is presence, "x*" a prefix, "*x" a suffix. Nothing that is there equals the empty text: undefined. */
+/**
+ * "*" is presence, "x*" a prefix, "*x" a suffix. Undefined: the empty text, which nothing that is there equals, and "*x*", which
+ * was meant for what contains x and would match next to nothing.
+ */
 export function stringMatch(text: string): security.StringMatch | undefined {
   if (text === '') return undefined
   const matchType = (() => {
     if (text === '*') return { case: 'presence', value: {} } as const
+    if (text.startsWith('*') && text.endsWith('*')) return undefined
     if (text.endsWith('*')) return { case: 'prefix', value: text.slice(0, -1) } as const
     if (text.startsWith('*')) return { case: 'suffix', value: text.slice(1) } as const
     return { case: 'exact', value: text } as const
   })()
-  return create(security.StringMatchSchema, { matchType })
+  return matchType && create(security.StringMatchSchema, { matchType })
 }
 
 /** Principals are compared without the scheme. */

@@ -134,11 +134,13 @@ function requestWhen(when: When): RequestMatch {
     // There is no such field in HTTP/1; host and method are known of every request.
     if (header.startsWith(':') && !pseudoHeaders.has(header))
       return { match: {}, empty: true, unsupported: [`when[${key}]`] }
-    const condition = { name: header.toLowerCase(), values: headerTexts(values), notValues: headerTexts(notValues) }
+    const { all, unsupported } = collector()
+    const texts = (from: readonly string[] | undefined) => all(`when[${key}]`, from, headerText)
+    const condition = { name: header.toLowerCase(), values: texts(values), notValues: texts(notValues) }
     const isSilent = condition.values.length + condition.notValues.length === 0
-    if (!isSilent) return { match: { headers: [condition] }, empty: false, unsupported: [] }
+    if (!isSilent) return { match: { headers: [condition] }, empty: false, unsupported }
     // It would hold for every request.
-    return { match: {}, empty: true, unsupported: [`when[${key}] (no values)`] }
+    return { match: {}, empty: true, unsupported: unsupported.length > 0 ? unsupported : [`when[${key}] (no values)`] }
   }
   if (requestKey(key) !== 'remote.ip') return withConnection(whenMatch(when), { init: {}, unsupported: [] })
   const collect = collector()
@@ -152,9 +154,9 @@ function requestWhen(when: When): RequestMatch {
 }
 
 /** Unlike what else is matched, a header may be empty. */
-function headerTexts(values: readonly string[] | undefined): security.StringMatch[] {
-  const nothing = { matchType: { case: 'exact', value: '' } } as const
-  return (values ?? []).map((value) => stringMatch(value) ?? create(security.StringMatchSchema, nothing))
+function headerText(value: string): security.StringMatch | undefined {
+  if (value !== '') return stringMatch(value)
+  return create(security.StringMatchSchema, { matchType: { case: 'exact', value: '' } })
 }
 
 /** Which key of `when` only a request can answer; undefined: layer 4's, or nobody's. */

@@ -16,7 +16,8 @@ export type PolicyTarget =
 /** Empty: the policy is one for workloads. */
 export function policyTargets(world: World, policy: AuthorizationPolicy): readonly PolicyTarget[] {
   const namespace = policy.metadata.namespace ?? ''
-  const refs = policy.spec.targetRefs ?? (policy.spec.targetRef ? [policy.spec.targetRef] : [])
+  const { targetRef, targetRefs } = policy.spec
+  const refs = targetRefs?.length ? targetRefs : targetRef ? [targetRef] : []
   return refs.map((ref): PolicyTarget => {
     const what = `${ref.kind} ${ref.namespace ?? namespace}/${ref.name}`
     if (ref.namespace && ref.namespace !== namespace) {
