@@ -55,7 +55,7 @@ export function resolveCaCertificates(
 const [begin, end] = ['-----BEGIN CERTIFICATE-----', '-----END CERTIFICATE-----']
 
 /** Without a regular expression, which looks for the end anew behind each beginning: sixteen seconds for a ConfigMap full of them. */
-function certificatesIn(text: string): readonly string[] {
+export function certificatesIn(text: string): readonly string[] {
   const blocks: string[] = []
   for (let at = text.indexOf(begin); at !== -1; at = text.indexOf(begin, at)) {
     const last = text.indexOf(end, at + begin.length)
@@ -64,6 +64,11 @@ function certificatesIn(text: string): readonly string[] {
     at = last + end.length
   }
   return blocks
+}
+
+/** Whether one begins that does not end. */
+export function isCutOff(text: string): boolean {
+  return text.lastIndexOf(begin) > text.lastIndexOf(end)
 }
 
 function pemProblem(text: string | undefined): string | undefined {

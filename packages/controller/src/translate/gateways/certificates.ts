@@ -8,6 +8,7 @@ import { mayRefer } from '../grants.ts'
 import { gatewayGroup } from '../names.ts'
 import { createSound } from '../sound.ts'
 import type { World } from '../world.ts'
+import { certificatesIn, isCutOff } from './ca-certificates.ts'
 import type { ListenerOwner } from './listener-spec.ts'
 
 export interface SecretReference {
@@ -53,6 +54,9 @@ export function resolveCertificate(world: World, owner: ListenerOwner, ref: Secr
   return { kind: 'valid', certificate }
 }
 
+/** OpenSSL's security level 2, which Node has, takes no smaller ones. */
+const minRsaBits = 2048
+
 /** What is wrong with a kubernetes.io/tls Secret, in words after its name; the key is never part of them. */
 function secretProblem(secret: Secret): string | undefined {
   for (const key of ['tls.crt', 'tls.key']) {
@@ -71,7 +75,16 @@ function secretProblem(secret: Secret): string | undefined {
   } catch {
     return 'has a tls.key that is no readable PEM private key; replace it'
   }
-  return undefined
+  const text = decode(secret, 'tls.crt')
+  const unreadable = 'has a tls.crt with a further certificate that can not be read; replace it'
+  if (isCutOff(text)) return unreadable
+  try {
+    for (const block of certificatesIn(text)) new X509Certificate(block)
+  } catch {
+    return unreadable
+  }
+  const bits = leaf.publicKey.asymmetricKeyDetails?.modulusLength ?? minRsaBits
+  return bits < minRsaBits ? `has a key of ${bits} bits; at least ${minRsaBits} are needed, so replace it` : undefined
 }
 
 function decode(secret: Secret, key: string): string {

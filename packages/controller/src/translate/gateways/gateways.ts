@@ -1,5 +1,5 @@
 // All Gateways of our classes: accepted or not, their listeners, and their state in the cluster.
-import { parseIp } from '@wishbone/core/ip'
+import { ipKey, parseIp } from '@wishbone/core/ip'
 import { serviceFqdn } from '@wishbone/core/names'
 import type { l7 } from '@wishbone/proto'
 import type { Gateway, KubeObject } from '../../kinds/index.ts'
@@ -204,7 +204,8 @@ function programmedVerdict(
   const obstacles = obstaclesOf(world, name, overlays)
   if (obstacles.length > 0) return no('Invalid', obstacles.join('; '))
   const asked = (gateway.spec.addresses ?? []).flatMap(({ value }) => (value ? [value] : []))
-  const missing = asked.filter((value) => !addresses.some((address) => address.value === value))
+  const given = new Set(addresses.map(({ value }) => addressKey(value)))
+  const missing = asked.filter((value) => !given.has(addressKey(value)))
   if (missing.length > 0) {
     return no('AddressNotUsable', `Service ${name} did not get ${missing.join(', ')}; ask for another address`)
   }
@@ -214,4 +215,10 @@ function programmedVerdict(
   }
   if (!hasReadyPod(world, gateway)) return no('Pending', `no pod of Deployment ${name} is ready yet`)
   return yes('Programmed')
+}
+
+/** An IPv6 address can be written in several ways. */
+function addressKey(text: string): string {
+  const bytes = parseIp(text)
+  return bytes ? ipKey(bytes) : text
 }
