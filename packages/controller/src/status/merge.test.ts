@@ -27,3 +27,25 @@ test.each([
   ])
   expect(mergeStatus({ ...object, status: merged.status }, wanted, now).equal).toBe(true)
 })
+
+test('a policy that has moved from workloads to a waypoint no longer says what held for workloads', () => {
+  const place = { apiVersion: 'security.istio.io/v1', kind: 'AuthorizationPolicy' }
+  const condition = (type: string, status: 'True' | 'False') =>
+    ({ type, status, reason: 'R', message: '', observedGeneration: 2, lastTransitionTime: now }) as const
+  const theirs = condition('example.org/Audited', 'True')
+  const object = {
+    ...place,
+    metadata: { name: 'p', namespace: 'shop' },
+    status: { conditions: [condition('ZtunnelAccepted', 'True'), theirs] },
+  }
+  const wanted = {
+    ...place,
+    namespace: 'shop',
+    name: 'p',
+    generation: 2,
+    conditions: [condition('WaypointAccepted', 'False')],
+  }
+  const merged = mergeStatus(object, wanted, now)
+  expect(merged.equal).toBe(false)
+  expect(merged.status['conditions']).toEqual([theirs, condition('WaypointAccepted', 'False')])
+})

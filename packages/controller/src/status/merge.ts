@@ -4,6 +4,7 @@ import { stableJson } from '@wishbone/core/result'
 import type { KubeObject } from '@wishbone/runtime/kube'
 import type { Condition } from '../kinds/index.ts'
 import type { AncestorStatus, ListenerStatus, ParentReference, ParentStatus, StatusOf } from '../model/index.ts'
+import { conditionTypes } from '../translate/names.ts'
 
 /** The members of `status` that both sides know. Whatever else is there is not touched. */
 interface LiveStatus {
@@ -35,6 +36,8 @@ const listMaps = new Set(['Gateway', 'GatewayClass', 'ListenerSet', 'Service'])
  * told, as GEP-713 has it, rather than that the API refuses all of ours.
  */
 const room = { parents: 32, ancestors: 16 } as const
+
+const enforcementTypes: ReadonlySet<string> = new Set([conditionTypes.ztunnelAccepted, conditionTypes.waypointAccepted])
 
 /** `now` is RFC 3339 in whole seconds. */
 export function mergeStatus(object: KubeObject, wanted: StatusOf, now: string): MergedStatus {
@@ -79,7 +82,11 @@ function mergeAtomic(live: LiveStatus, wanted: StatusOf, now: string): MergedSta
   const status: Record<string, unknown> = {}
   if (wanted.conditions !== undefined) {
     const ours = timed(wanted.conditions, live.conditions, now)
-    status['conditions'] = inPlace(live.conditions ?? [], ours, (a, b) => a.type === b.type)
+    // A policy has one of these, by what it is for, and may come to be for something else.
+    const kept = (live.conditions ?? []).filter(
+      ({ type }) => !enforcementTypes.has(type) || ours.some((one) => one.type === type),
+    )
+    status['conditions'] = inPlace(kept, ours, (a, b) => a.type === b.type)
   }
   if (wanted.parents !== undefined) {
     const refOf = (one: ParentStatus) => one.parentRef
