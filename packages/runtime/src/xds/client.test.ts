@@ -207,6 +207,31 @@ describe('AdsClient', () => {
     await expect.poll(() => nonces()).toContain('n1')
   })
 
+  test('what leaves is not taken away before what came earlier, and may have named it, is in force', async () => {
+    const force = Promise.withResolvers<void>()
+    const gone: string[] = []
+    const late: AdsType = { ...wildType, inForce: () => force.promise }
+    const named = adsType({
+      typeUrl: lazy,
+      mode: 'wildcard',
+      decode: (bytes) => bytes,
+      apply: (_, removed) => void gone.push(...removed),
+    })
+    onRequest = (call, request) => {
+      if (request.responseNonce !== '' || request.typeUrl !== wild) return
+      respond(call, wild, 'n1', { a: 'names another' })
+      respond(call, lazy, 'n2', {}, ['named'])
+      respond(call, wild, 'n3', { b: 'more' })
+    }
+    client([late, named])
+    await expect.poll(() => held.get('a')).toBe('names another')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(gone).toEqual([])
+    force.resolve()
+    await expect.poll(() => gone).toEqual(['named'])
+    await expect.poll(() => held.get('b')).toBe('more')
+  })
+
   test('takes the good of a response and says what it did not take', async () => {
     onRequest = (call, request) => {
       if (request.responseNonce === '') respond(call, wild, 'n1', { a: 'one', b: 'bad', c: 'unwanted' })

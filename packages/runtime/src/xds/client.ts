@@ -56,6 +56,8 @@ export class AdsClient {
   #stream: Stream | undefined
   /** Settles when all responses are answered; undefined: they are. */
   #receiving: Promise<void> | undefined
+  /** Settles when all that was answered is in force; undefined: it is. */
+  #settling: Promise<unknown> | undefined
   #onReady: (() => void) | undefined
   /** Settles when every wildcard type has been answered and acknowledged once. */
   readonly whenReady: Promise<void>
@@ -175,11 +177,18 @@ export class AdsClient {
     }
   }
 
-  /** Responses are taken one after another, each at once unless it, or one before it, needs several turns. */
+  /**
+   * Responses are taken one after another, each at once unless it, or one before it, needs several turns. One by which something leaves
+   * also waits until what came before it is in force: that may have been the last to name it no more.
+   */
   #receive(response: ResponseEnvelope, stream: Stream): void {
     const bytes = response.resources.reduce((sum, { length }) => sum + length, 0)
     this.#options.events?.received?.(response.typeUrl, response.resources.length, bytes)
-    const take = () => this.#take(response)
+    const waits = response.removed.length > 0 && this.#types.get(response.typeUrl)?.inForce === undefined
+    const take = () => {
+      const settling = waits ? this.#settling : undefined
+      return settling === undefined ? this.#take(response) : settling.then(() => this.#take(response))
+    }
     const answer = (taken: Taken) => this.#answer(response, taken, stream)
     const taken = this.#receiving === undefined ? take() : this.#receiving.then(take)
     if (!(taken instanceof Promise)) {
@@ -233,7 +242,12 @@ export class AdsClient {
     }
     const inForce = this.#types.get(typeUrl)?.inForce?.()
     if (inForce === undefined) send()
-    else void inForce.then(send)
+    else {
+      const settling = Promise.all([this.#settling, inForce.then(send)]).then(() => {
+        if (this.#settling === settling) this.#settling = undefined
+      })
+      this.#settling = settling
+    }
     for (const name of removed) this.#answers.settle(typeUrl, name)
     for (const { name, aliases } of resources) for (const one of [name, ...aliases]) this.#answers.settle(typeUrl, one)
     if (this.#session.ready) this.#onReady?.()
