@@ -260,3 +260,15 @@ test.each([
 ])('contains(%j, %j) is %s', (live, wanted, expected) => {
   expect(contains(live, wanted)).toBe(expected)
 })
+
+test('what the API refuses again and again is not sent anew for each translation, and at once when it has changed', async () => {
+  api.fail(/PATCH .*services/, 422, 99)
+  for (let round = 0; round < 10; round++) {
+    expect(await deployer.reconcile([service(80)], signal)).toEqual({ written: 0, failed: 1 })
+    expect([...deployer.blocked.keys()]).toEqual(['Service/shop/wp'])
+  }
+  const sent = () => api.requests.filter(({ method, url }) => method === 'PATCH' && url.includes('services')).length
+  expect(sent()).toBe(2)
+  await deployer.reconcile([service(81)], signal)
+  expect(sent()).toBe(3)
+})

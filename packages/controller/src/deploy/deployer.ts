@@ -52,12 +52,27 @@ interface Applied {
   trustUntilMs: number
 }
 
+/** What the API has not accepted: the same again it need not be asked with every translation. */
+interface Refusal {
+  readonly hash: string
+  readonly basedOn: string | undefined
+  readonly cause: unknown
+  readonly times: number
+  readonly untilMs: number
+}
+
+/** The second time may follow at once: what was missing was perhaps on its way. */
+function pauseMs(times: number): number {
+  return times < 2 ? 0 : Math.min(30_000, 500 * 2 ** times)
+}
+
 /** How far a store that works may lag behind a write. */
 const lagMs = 5_000
 
 export class Deployer {
   readonly #options: DeployerOptions
   readonly #applied = new Map<string, Applied>()
+  readonly #refusals = new Map<string, Refusal>()
   #blocked = new Map<string, Obstacle>()
   readonly #complaints = new Map<string, string>()
   readonly #left = new Set<string>()
@@ -74,6 +89,7 @@ export class Deployer {
   /** Forgets what was applied: another replica may have been the leader meanwhile. */
   reset(): void {
     this.#applied.clear()
+    this.#refusals.clear()
   }
 
   async reconcile(infra: readonly Desired[], signal: AbortSignal): Promise<WriteResult> {
@@ -110,7 +126,7 @@ export class Deployer {
       this.#guard(keyOf(object), result, () => this.#delete(object, signal)),
     )
     const looked = new Set([...wanted, ...doomed.map(keyOf)])
-    for (const known of [this.#applied, this.#complaints])
+    for (const known of [this.#applied, this.#refusals, this.#complaints])
       for (const key of known.keys()) if (!looked.has(key)) known.delete(key)
     // What was not looked at any more is not out of the way.
     if (!signal.aborted && stableHash(blocked) !== stableHash(this.#blocked)) {
@@ -147,6 +163,9 @@ export class Deployer {
       // Deleted since, if that was nothing: the store has shown it, or has had its time to.
       if (applied.basedOn === seen && Date.now() < applied.trustUntilMs) return false
     }
+    const before = this.#refusals.get(key)
+    const refused = before?.hash === hash && before.basedOn === seen ? before : undefined
+    if (refused && Date.now() < refused.untilMs) throw refused.cause
     // The store filters some kinds, and lags: an object without our mark may be there all the same.
     live ??= await client.get(path, signal).catch((cause: unknown) => {
       if (isStatus(cause, 404)) return undefined
@@ -161,7 +180,13 @@ export class Deployer {
     }
     if (live?.metadata.deletionTimestamp !== undefined) return false
     if (live?.metadata.annotations?.[appliedHashAnnotation] === hash && contains(live, marked)) return false
-    const answer = await client.apply(path, marked, fieldManager)
+    const answer = await client.apply(path, marked, fieldManager).catch((cause: unknown) => {
+      const times = (refused?.times ?? 0) + 1
+      if (isRefusal(cause))
+        this.#refusals.set(key, { hash, basedOn: seen, cause, times, untilMs: Date.now() + pauseMs(times) })
+      throw cause
+    })
+    this.#refusals.delete(key)
     const version = answer.metadata.resourceVersion ?? ''
     this.#applied.set(key, { hash, basedOn: seen, version, trustUntilMs: Date.now() + lagMs })
     if (version === live?.metadata.resourceVersion) return false
