@@ -95,3 +95,13 @@ test.each(['*', '/*', '*/', '/a*b'])('the path %s is a pattern as ever', (path) 
   const policy = { apiVersion: 'security.istio.io/v1', kind: 'AuthorizationPolicy', metadata, spec }
   expect(requestPolicy(policy as unknown as AuthorizationPolicy).notes).toEqual([])
 })
+
+test('an action of a later release denies what its rules select, and says so', () => {
+  const metadata = { name: 'odd', namespace: 'shop' }
+  const spec = { action: 'LIMIT', rules: [get] }
+  const policy = { apiVersion: 'security.istio.io/v1', kind: 'AuthorizationPolicy', metadata, spec } as unknown
+  const { message, notes } = requestPolicy(policy as AuthorizationPolicy)
+  expect(message?.action).toBe(security.Action.DENY)
+  expect(notes).toEqual(['action LIMIT is not supported: what its rules select is denied'])
+  expect(convertAuthorizationPolicy(policy as AuthorizationPolicy, security.Scope.NAMESPACE)?.notes).toContain(notes[0])
+})

@@ -24,9 +24,9 @@ export function convertAuthorizationPolicy(
   const written = policy.spec.action ?? 'ALLOW'
   if (written === 'AUDIT') return undefined
   const notes: string[] = []
-  // A CUSTOM policy asks an external authorizer that does not exist here: refusing what it selects is the safe reading.
-  if (written === 'CUSTOM') notes.push('action CUSTOM is not supported: what its rules select is denied')
   const deny = written !== 'ALLOW'
+  // A CUSTOM policy asks an external authorizer that does not exist here: refusing what it selects is the safe reading.
+  if (deny && written !== 'DENY') notes.push(`action ${written} is not supported: what its rules select is denied`)
   const rules: security.Rule[] = []
   for (const [index, rule] of (policy.spec.rules ?? []).entries()) {
     const { clauses, unsupported } = clausesOf(rule, policy.metadata.namespace ?? '')

@@ -37,11 +37,12 @@ export interface ConvertedRequestPolicy {
   readonly notes: readonly string[]
 }
 
-/** `policy.spec.action` is ALLOW or DENY; CUSTOM is read as DENY, as everywhere. */
+/** `policy.spec.action` is ALLOW or DENY; CUSTOM and what nobody knows are read as DENY, as everywhere. */
 export function requestPolicy(policy: AuthorizationPolicy): ConvertedRequestPolicy {
   const written = policy.spec.action ?? 'ALLOW'
   const deny = written !== 'ALLOW'
-  const notes = written === 'CUSTOM' ? ['action CUSTOM is not supported: what its rules select is denied'] : []
+  const isKnown = written === 'ALLOW' || written === 'DENY'
+  const notes = isKnown ? [] : [`action ${written} is not supported: what its rules select is denied`]
   const rules: MessageInitShape<typeof l7.RequestRuleSchema>[] = []
   for (const [index, rule] of (policy.spec.rules ?? []).entries()) {
     const clauses = clausesOf(rule, policy.metadata.namespace ?? '')
