@@ -31,6 +31,7 @@ const kernel = {
   unreadable: 0,
   refused: undefined as bigint | undefined,
   silent: false,
+  held: undefined as Promise<void> | undefined,
 }
 afterEach(async () => {
   Object.assign(kernel, {
@@ -41,6 +42,7 @@ afterEach(async () => {
     unreadable: 0,
     refused: undefined,
     silent: false,
+    held: undefined,
   })
   for (const agent of agents.splice(0))
     for (const worker of agent.workers()) {
@@ -87,6 +89,7 @@ function world(options: Partial<AgentOptions> = {}) {
       ruleFacts: (own) => ({ ...own, ipv6: true, probeSource: { ipv4: '169.254.7.127', ipv6: 'fd16::1' } }),
       add: async () => {
         kernel.added++
+        await kernel.held
       },
       del: async () => undefined,
       advertise: async () => '7',
@@ -367,6 +370,25 @@ test('a pod that a list has left out and of which the plugin tells again is told
   await agent.addSandbox({ ...sandbox, netns: oldSandbox })
   await new Promise((resolve) => setTimeout(resolve, 20))
   expect(states()).toEqual(['in'])
+})
+
+test('so does one that takes long to get back into the mesh', async () => {
+  vi.useFakeTimers()
+  try {
+    const { agent, store, states } = world()
+    store.replacePods([pod])
+    await agent.addSandbox(sandbox)
+    const held = Promise.withResolvers<void>()
+    kernel.held = held.promise
+    store.replacePods([])
+    agent.addSandbox({ ...sandbox, netns: oldSandbox }).catch(() => undefined)
+    await vi.advanceTimersByTimeAsync(70_000)
+    held.resolve()
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(states()).toEqual(['in'])
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 test('a sandbox of which only the API tells is captured too, by its address', async () => {

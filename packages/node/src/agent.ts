@@ -137,7 +137,7 @@ export class Agent {
     worker.want({ kind: 'out', ended: true }, [])
     const forget = (): void => {
       // A list of an API server that was restored may have left it out, and the next one, or the CNI plugin, tells it again.
-      if (this.#store?.pods.has(uid) !== true && worker.state !== 'in') this.#workers.delete(uid)
+      if (this.#store?.pods.has(uid) !== true && !worker.isWanted) this.#workers.delete(uid)
     }
     void worker.settled(60_000).then(forget, forget)
   }

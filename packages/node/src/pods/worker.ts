@@ -50,6 +50,11 @@ export class PodWorker {
     return this.#state
   }
 
+  /** Whether it is to be in the mesh. */
+  get isWanted(): boolean {
+    return this.#wanted.kind === 'in'
+  }
+
   /** Open while the pod is (even partly) in the mesh; it stays the worker's. */
   get nsFd(): number | undefined {
     return this.#nsFd
