@@ -14,6 +14,16 @@ test('series of ever new labels do not fill the memory; a handle that is still i
   expect(text).toContain('connections{source="job-6000"} 1\n')
 })
 
+test('a series that is in use keeps its place, whatever else comes and goes', async () => {
+  const metrics = createMetrics({ process: false })
+  const counter = metrics.counter('connections', 'Connections.', ['source'])
+  for (let i = 0; i < 12_000; i++) {
+    counter.labels({ source: `job-${i}` }).inc()
+    if (i % 1_000 === 0) counter.labels({ source: 'shop' }).inc()
+  }
+  expect(await metrics.text()).toContain('connections{source="shop"} 12\n')
+})
+
 test('label values, help and numbers are written as Prometheus reads them', async () => {
   const metrics = createMetrics({ process: false })
   metrics.counter('a', 'One\nline \\', ['x', 'y']).labels({ x: '"\\\n', y: '' }).inc(0.5)

@@ -1,5 +1,5 @@
 // A counter's series, as many as there is room for: labels name workloads, which come and go for as long as the program
-// runs, and what clients say of themselves. The series that was begun first gives its place to the next.
+// runs, and what clients say of themselves. A series that is not in use gives its place to the next.
 import type { Counter } from 'prom-client'
 
 export type Labels<K extends string> = Readonly<Record<K, string>>
@@ -10,9 +10,31 @@ export interface CounterHandle {
 
 const maxSeries = 5_000
 
-interface Series<K extends string> extends CounterHandle {
+interface Series<K extends string> extends CounterHandle, Used {
   readonly values: Labels<K>
   isKept: boolean
+}
+
+/** What tells whether a series is in use. */
+export interface Used {
+  uses: number
+  /** How many there had been when room was last looked for; 1 at first. */
+  usesSeen: number
+}
+
+/**
+ * Takes out of a full map the one that was begun first of those that were not used again since room was last looked for (second
+ * chance, as page caches have it): a counter that goes back to nothing while it counts shows less than there was.
+ */
+export function takeUnused<S extends Used>(kept: Map<string, S>): S {
+  // Those that are put at the end are come to again.
+  for (const [key, one] of kept) {
+    kept.delete(key)
+    if (one.uses <= one.usesSeen) return one
+    one.usesSeen = one.uses
+    kept.set(key, one)
+  }
+  throw new Error('nothing is kept')
 }
 
 /** By label values, the handle of their series. A handle whose series had to go begins it anew when it counts again. */
@@ -23,8 +45,7 @@ export function boundedSeries<K extends string>(
   const kept = new Map<string, Series<K>>()
   const keep = (key: string, series: Series<K>): void => {
     if (kept.size >= maxSeries) {
-      const [oldest, gone] = kept.entries().next().value!
-      kept.delete(oldest)
+      const gone = takeUnused(kept)
       gone.isKept = false
       counter.remove(gone.values)
     }
@@ -39,7 +60,10 @@ export function boundedSeries<K extends string>(
     const series: Series<K> = {
       values,
       isKept: false,
+      uses: 0,
+      usesSeen: 1,
       inc(by = 1) {
+        series.uses++
         // A series without its place would stay for good.
         if (!series.isKept && !kept.has(key)) keep(key, series)
         counted.inc(by)

@@ -1,4 +1,4 @@
-import { createMetrics } from '@wishbone/runtime/metrics'
+import { createMetrics, type Sample } from '@wishbone/runtime/metrics'
 import { expect, test } from 'vitest'
 import type { RequestRecord } from '../pipeline/record.ts'
 import { createHttpMetrics } from './metrics.ts'
@@ -12,6 +12,23 @@ test('a series that gave its place to another is counted again when its requests
   for (const connection of connections) from(connection)
   from(connections[0])
   expect(await metrics.text()).toMatch(/^istio_requests_total\{.*source_workload="client-0"/m)
+})
+
+test('a series that is in use keeps its place, whatever clients say of themselves', async () => {
+  const metrics = createMetrics({ process: false })
+  const { record } = createHttpMetrics(metrics, () => 'source')
+  const from = (workloadName: string) =>
+    record({
+      context: { connection: { baggage: { workloadName } }, head: { isGrpc: false } },
+      status: 200,
+    } as unknown as RequestRecord)
+  for (let i = 0; i < 12_000; i++) {
+    from(`client-${i}`)
+    if (i % 1_000 === 0) from('shop')
+  }
+  const { values } = await metrics.registry.getSingleMetric('istio_requests_total')!.get()
+  const shop = (values as unknown as Sample[]).find(({ sharedLabels }) => sharedLabels?.['source_workload'] === 'shop')
+  expect(shop?.value).toBe(12)
 })
 
 test('the text of many series is made in many turns of the event loop', async () => {

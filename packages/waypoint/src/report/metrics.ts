@@ -1,16 +1,16 @@
 // Istio's HTTP metrics. Series live in plain numbers and meet prom-client only when somebody asks for them: hashing
 // twenty labels for each request would cost more than the rest of the report.
 import { errorTable } from '@wishbone/core/errors'
-import type { Metrics, Sample } from '@wishbone/runtime/metrics'
+import { type Metrics, type Sample, takeUnused, type Used } from '@wishbone/runtime/metrics'
 import type { RequestRecord } from '../pipeline/record.ts'
 import { type DestinationLabels, destinationOf } from './destination.ts'
 import { HistogramSeries } from './histogram.ts'
 import { type SourceLabels, sourceOf } from './source.ts'
 
-interface Series {
+/** `uses` are its requests. */
+interface Series extends Used {
   isKept: boolean
   readonly labels: Readonly<Record<string, string>>
-  requests: number
   readonly duration: HistogramSeries
   readonly requestBytes: HistogramSeries
   readonly responseBytes: HistogramSeries
@@ -34,7 +34,7 @@ export function createHttpMetrics(metrics: Metrics, reporter: () => string): Htt
     metrics.registry.registerMetric({ name, get, reset: () => series.clear() } as never)
   }
   register('istio_requests_total', 'Requests handled.', 'counter', () =>
-    [...series.values()].map(({ labels, requests }) => ({ sharedLabels: labels, value: requests })),
+    [...series.values()].map(({ labels, uses }) => ({ sharedLabels: labels, value: uses })),
   )
   const histogram = (name: string, help: string, of: (series: Series) => HistogramSeries) =>
     register(name, help, 'histogram', () => samplesOfAll(name, [...series.values()], of))
@@ -59,15 +59,21 @@ export function createHttpMetrics(metrics: Metrics, reporter: () => string): Htt
     found = series.get(key)
     if (found === undefined) {
       if (series.size >= maxSeries) {
-        const [oldest, one] = series.entries().next().value!
-        series.delete(oldest)
         // Whoever still has it begins anew: it would be counted where nobody looks.
-        one.isKept = false
+        takeUnused(series).isKept = false
         // They are found by what is remembered of their source still: as many again are enough to remember.
         if (++gone % maxSeries === 0) bySource = new WeakMap()
       }
       const empty = () => new HistogramSeries()
-      found = { isKept: true, labels, requests: 0, duration: empty(), requestBytes: empty(), responseBytes: empty() }
+      found = {
+        isKept: true,
+        labels,
+        uses: 0,
+        usesSeen: 1,
+        duration: empty(),
+        requestBytes: empty(),
+        responseBytes: empty(),
+      }
       series.set(key, found)
     }
     byOutcome.set(outcome, found)
@@ -77,7 +83,7 @@ export function createHttpMetrics(metrics: Metrics, reporter: () => string): Htt
   return {
     record(record) {
       const one = find(record)
-      one.requests++
+      one.uses++
       one.duration.observe(record.durationMs)
       one.requestBytes.observe(record.requestBytes)
       one.responseBytes.observe(record.responseBytes)
@@ -140,12 +146,12 @@ function* samplesOfAll(
   for (const one of all) yield* samplesOf(name, one, of(one))
 }
 
-function samplesOf(name: string, { labels, requests }: Series, histogram: HistogramSeries): Sample[] {
+function samplesOf(name: string, { labels, uses }: Series, histogram: HistogramSeries): Sample[] {
   const samples: Sample[] = []
   histogram.forEachBucket((le, value) =>
     samples.push({ metricName: `${name}_bucket`, labels: { le }, sharedLabels: labels, value }),
   )
   samples.push({ metricName: `${name}_sum`, sharedLabels: labels, value: histogram.sum })
-  samples.push({ metricName: `${name}_count`, sharedLabels: labels, value: requests })
+  samples.push({ metricName: `${name}_count`, sharedLabels: labels, value: uses })
   return samples
 }
