@@ -198,6 +198,22 @@ describe('statuses of routes', () => {
     expect(await writer.write(wanted, signal)).toEqual({ written: 1, failed: 0 })
   })
 
+  test('that somebody undoes again and again are written with growing pauses, and the log says so once', async () => {
+    const wanted = [route('r', condition('Accepted', 'True'))]
+    for (let round = 0; round < 20; round++) {
+      expect((await writer.write(wanted, signal)).failed).toBe(0)
+      await settle()
+      api.put(routes, { ...api.find(routes, 'shop', 'r')!, status: { parents: [stale] } })
+      await settle()
+    }
+    expect(writes()).toBe(6)
+    expect(log.lines.filter((line) => line.includes('undoes'))).toHaveLength(1)
+    clock += 1_000
+    expect(await writer.write(wanted, signal)).toEqual({ written: 1, failed: 0 })
+    const changed = [route('r', condition('Accepted', 'False'))]
+    expect(await writer.write(changed, signal)).toEqual({ written: 1, failed: 0 })
+  })
+
   test('of an object that is gone are nobody’s problem', async () => {
     expect(await writer.write([route('gone', condition('Accepted', 'True'))], signal)).toEqual({
       written: 0,

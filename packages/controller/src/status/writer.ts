@@ -34,9 +34,20 @@ interface Sent {
   readonly hash: string
   readonly basedOn: string
   readonly version: string
+  /** How often in a row it was sent because it was not there any more, and when the last time was. */
+  readonly undone: number
+  readonly atMs: number
 }
 
 const attempts = 5
+
+/** Two controllers that each put theirs back at once would do nothing else: after some times ours waits. */
+function pauseMs(undone: number): number {
+  return undone <= 5 ? 0 : Math.min(60_000, 500 * 2 ** (undone - 5))
+}
+
+/** Longer than the longest pause and the time until something is translated anew. */
+const forgetMs = 180_000
 
 export class StatusWriter {
   readonly #options: StatusWriterOptions
@@ -63,7 +74,9 @@ export class StatusWriter {
       keys.add(key)
       if (signal.aborted) return
       try {
-        if (await this.#writeOne(key, wanted, signal)) written++
+        const outcome = await this.#writeOne(key, wanted, signal)
+        if (outcome === 'waits') return
+        if (outcome) written++
         this.#complaints.delete(key)
       } catch (cause) {
         failed++
@@ -75,7 +88,7 @@ export class StatusWriter {
     return { written, failed }
   }
 
-  async #writeOne(key: string, wanted: StatusOf, signal: AbortSignal): Promise<boolean> {
+  async #writeOne(key: string, wanted: StatusOf, signal: AbortSignal): Promise<boolean | 'waits'> {
     const kind = kindOf(wanted.apiVersion, wanted.kind)
     const name = watchedNameOf(wanted.apiVersion, wanted.kind)
     if (kind === undefined || name === undefined) throw new Error(`no way to write the status of a ${wanted.kind}`)
@@ -90,7 +103,8 @@ export class StatusWriter {
     for (let attempt = 0; live !== undefined; attempt++) {
       const version = live.metadata.resourceVersion ?? ''
       if (sent?.hash === hash && (sent.basedOn === version || sent.version === version)) return false
-      const now = `${new Date(this.#options.clock?.() ?? Date.now()).toISOString().slice(0, 19)}Z`
+      const atMs = this.#options.clock?.() ?? Date.now()
+      const now = `${new Date(atMs).toISOString().slice(0, 19)}Z`
       const merged = mergeStatus(live, wanted, now)
       // A type that we once applied goes away by applying again without it; that cannot be seen from here.
       const stale =
@@ -99,9 +113,16 @@ export class StatusWriter {
         this.#settled.set(key, { live, wanted: text })
         return false
       }
+      // A clock that was set back ends the pause, too.
+      const sinceMs = sent?.hash === hash && atMs >= sent.atMs ? atMs - sent.atMs : Infinity
+      const undone = sinceMs < forgetMs ? (sent?.undone ?? 0) + 1 : 0
+      if (sinceMs < pauseMs(undone)) {
+        this.#complain(key, 'somebody else undoes it again and again; see which other controller writes it')
+        return 'waits'
+      }
       try {
         const answer = await this.#send(merged.how, kind, live, merged.status)
-        this.#sent.set(key, { hash, basedOn: version, version: answer.metadata.resourceVersion ?? '' })
+        this.#sent.set(key, { hash, basedOn: version, version: answer.metadata.resourceVersion ?? '', undone, atMs })
         return answer.metadata.resourceVersion !== version
       } catch (cause) {
         if (isStatus(cause, 404)) return false
