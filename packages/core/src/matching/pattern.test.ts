@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { RE2JS } from 're2js'
 import { expect, test } from 'vitest'
@@ -89,4 +91,39 @@ test('what nobody would write is refused in no time', () => {
     compilePattern(source.repeat(4_000).slice(0, 4_096))
     expect([source, performance.now() - began < 500]).toEqual([source, true])
   }
+})
+
+const text = fc.string({
+  unit: fc.constantFrom('a', 'b', 'A', '\n', '1', 'é', '𝄞', '\ud834', 'α', ' ', '-'),
+  maxLength: 8,
+})
+
+test('the whole text is matched, as by the engine itself', () => {
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 8 }), fc.array(text, { maxLength: 5 }), (pieces, texts) => {
+      const source = pieces.join('')
+      const pattern = compilePattern(source)
+      expect(pattern === undefined).toBe(sizeOf(source) === undefined)
+      for (const one of texts)
+        if (pattern !== undefined) expect([one, pattern.test(one)]).toEqual([one, RE2JS.compile(source).matches(one)])
+    }),
+    { numRuns: 2_000 },
+  )
+})
+
+test('what clients send does not fill the memory with what expressions remember of it', () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const used = () => {
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  // Each character leads to another state of many steps.
+  const patterns = Array.from({ length: 8 }, (_, index) => compilePattern(`[ab]*a[ab]{1000}${index}`)!)
+  const before = used()
+  let seed = 1
+  const random = () => (seed = (seed * 48_271) % 0x7fff_ffff) / 0x7fff_ffff
+  for (const pattern of patterns)
+    expect(pattern.test(Array.from({ length: 4_000 }, () => (random() < 0.5 ? 'a' : 'b')).join(''))).toBe(false)
+  expect((used() - before) / patterns.length).toBeLessThan(2 << 20)
 })
