@@ -93,7 +93,7 @@ function metricsOf(program: string): string {
 function metricsPage(): string {
   return page(
     'Metrics',
-    'In the Prometheus format under `/metrics`; ports are in [settings.md](settings.md). Metrics named `istio_` have Istio’s names and labels. Each program also has the process’s own (`process_`, `nodejs_`).',
+    'In the Prometheus format under `/metrics`; ports are in [settings.md](settings.md). Metrics named `istio_` have Istio’s names and labels. Each program also has the process’s own (`process_`, `nodejs_`), and `wishbone_metric_series_dropped_total`, a counter by `metric`: a metric keeps at most 5,000 series, and one that is not in use gives its place to the next.',
     ...['controller', 'node', 'ztunnel', 'waypoint'].map(metricsOf),
   )
 }

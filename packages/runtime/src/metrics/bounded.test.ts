@@ -12,6 +12,7 @@ test('series of ever new labels do not fill the memory; a handle that is still i
   expect(text.match(/^connections\{/gm)).toHaveLength(5_000)
   expect(text).toContain('connections{source="job-0"} 3\n')
   expect(text).toContain('connections{source="job-6000"} 1\n')
+  expect(text).toContain('wishbone_metric_series_dropped_total{metric="connections"} 1002\n')
 })
 
 test('a series that is in use keeps its place, whatever else comes and goes', async () => {

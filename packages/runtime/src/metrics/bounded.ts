@@ -37,10 +37,11 @@ export function takeUnused<S extends Used>(kept: Map<string, S>): S {
   throw new Error('nothing is kept')
 }
 
-/** By label values, the handle of their series. A handle whose series had to go begins it anew when it counts again. */
+/** By label values, the handle of their series. A handle whose series had to go (`onDrop`) begins it anew when it counts again. */
 export function boundedSeries<K extends string>(
   counter: Counter<K>,
   keyOf: (values: Labels<K>) => string,
+  onDrop: () => void,
 ): (values: Labels<K>) => CounterHandle {
   const kept = new Map<string, Series<K>>()
   const keep = (key: string, series: Series<K>): void => {
@@ -48,6 +49,7 @@ export function boundedSeries<K extends string>(
       const gone = takeUnused(kept)
       gone.isKept = false
       counter.remove(gone.values)
+      onDrop()
     }
     series.isKept = true
     kept.set(key, series)

@@ -4,6 +4,7 @@ export type { Sample } from './exposition.ts'
 export {
   type Counter,
   createMetrics,
+  droppedSeries,
   type Gauge,
   type Histogram,
   type HistogramOptions,

@@ -99,6 +99,12 @@ function cached<K extends string, H>(names: readonly K[], make: (values: Labels<
 /** Seconds. A collection stops the program meanwhile; more than 20 ms of that is noticed. */
 const gcDurationBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5]
 
+/** Counts what had to give its place in a metric that has as many series as there is room for. */
+export function droppedSeries(metrics: Pick<Metrics, 'counter'>): Counter<'metric'> {
+  const help = 'Series that gave their place to others: the metric has as many as a program keeps.'
+  return metrics.counter('wishbone_metric_series_dropped_total', help, ['metric'])
+}
+
 /** Makes the metrics of one program. Asking twice for the same name gives metrics over the same series. */
 export function createMetrics(options: MetricsOptions = {}): Metrics {
   const registry = new Registry()
@@ -112,7 +118,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     return metric
   }
 
-  return {
+  const metrics: Metrics = {
     registry,
     async text() {
       let all = ''
@@ -123,7 +129,8 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     counter<const K extends string = never>(name: string, help: string, labels: readonly K[] = []): Counter<K> {
       return once(name, () => {
         const counter = new PromCounter<K>({ name, help, labelNames: labels, registers: [registry] })
-        return { labels: boundedSeries(counter, keyIn(labels)), inc: (by?: number) => counter.inc(by ?? 1) }
+        const onDrop = () => droppedSeries(metrics).labels({ metric: name }).inc()
+        return { labels: boundedSeries(counter, keyIn(labels), onDrop), inc: (by?: number) => counter.inc(by ?? 1) }
       })
     },
     gauge<const K extends string = never>(
@@ -167,4 +174,5 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       })
     },
   }
+  return metrics
 }

@@ -1,7 +1,7 @@
 // Istio's HTTP metrics. Series live in plain numbers and meet prom-client only when somebody asks for them: hashing
 // twenty labels for each request would cost more than the rest of the report.
 import { errorTable } from '@wishbone/core/errors'
-import { type Metrics, type Sample, takeUnused, type Used } from '@wishbone/runtime/metrics'
+import { droppedSeries, type Metrics, type Sample, takeUnused, type Used } from '@wishbone/runtime/metrics'
 import type { RequestRecord } from '../pipeline/record.ts'
 import { type DestinationLabels, destinationOf } from './destination.ts'
 import { HistogramSeries } from './histogram.ts'
@@ -28,6 +28,7 @@ export function createHttpMetrics(metrics: Metrics, reporter: () => string): Htt
   const series = new Map<string, Series>()
   let bySource = new WeakMap<SourceLabels, WeakMap<DestinationLabels, Map<string, Series>>>()
   let gone = 0
+  const dropped = droppedSeries(metrics).labels({ metric: 'istio_requests_total' })
   const register = (name: string, help: string, type: string, collect: () => Iterable<Sample>) => {
     const get = async () => ({ name, help, type, values: collect(), aggregator: 'sum' })
     // prom-client asks of a metric only its name and `get`; its types ask for one of its classes.
@@ -61,6 +62,7 @@ export function createHttpMetrics(metrics: Metrics, reporter: () => string): Htt
       if (series.size >= maxSeries) {
         // Whoever still has it begins anew: it would be counted where nobody looks.
         takeUnused(series).isKept = false
+        dropped.inc()
         // They are found by what is remembered of their source still: as many again are enough to remember.
         if (++gone % maxSeries === 0) bySource = new WeakMap()
       }
