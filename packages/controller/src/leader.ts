@@ -70,7 +70,7 @@ export class Leader implements AsyncDisposable {
     else this.#waits.reset()
     // Somebody may have deleted what was just made before the store had shown it: look again when it must have.
     if (infra.written > 0) pauses.push(lookAgainMs)
-    if (event.laterMs !== undefined) pauses.push(event.laterMs)
+    for (const { laterMs } of [status, event]) if (laterMs !== undefined) pauses.push(laterMs)
     if (pauses.length === 0) return
     this.#retry = setTimeout(() => this.#rounds.poke(), Math.min(...pauses))
     this.#retry.unref()

@@ -208,6 +208,8 @@ describe('statuses of routes', () => {
     }
     expect(writes()).toBe(6)
     expect(log.lines.filter((line) => line.includes('undoes'))).toHaveLength(1)
+    // Though nothing changes any more.
+    expect(await writer.write(wanted, signal)).toEqual({ written: 0, failed: 0, laterMs: 1_000 })
     clock += 1_000
     expect(await writer.write(wanted, signal)).toEqual({ written: 1, failed: 0 })
     const changed = [route('r', condition('Accepted', 'False'))]

@@ -65,9 +65,14 @@ export class StatusWriter {
     this.#settled.clear()
   }
 
-  async write(statuses: readonly StatusOf[], signal: AbortSignal): Promise<WriteResult> {
+  /** `laterMs`: after this time what somebody undoes is to be put back. */
+  async write(
+    statuses: readonly StatusOf[],
+    signal: AbortSignal,
+  ): Promise<WriteResult & { readonly laterMs: number | undefined }> {
     let written = 0
     let failed = 0
+    let laterMs: number | undefined
     const keys = new Set<string>()
     await inParallel(statuses, 8, async (wanted) => {
       const key = `${wanted.apiVersion}/${wanted.kind}/${wanted.namespace}/${wanted.name}`
@@ -75,7 +80,10 @@ export class StatusWriter {
       if (signal.aborted) return
       try {
         const outcome = await this.#writeOne(key, wanted, signal)
-        if (outcome === 'waits') return
+        if (typeof outcome === 'number') {
+          laterMs = Math.min(outcome, laterMs ?? outcome)
+          return
+        }
         if (outcome) written++
         this.#complaints.delete(key)
       } catch (cause) {
@@ -85,10 +93,11 @@ export class StatusWriter {
     })
     for (const known of [this.#sent, this.#settled, this.#complaints])
       for (const key of known.keys()) if (!keys.has(key)) known.delete(key)
-    return { written, failed }
+    return { written, failed, laterMs }
   }
 
-  async #writeOne(key: string, wanted: StatusOf, signal: AbortSignal): Promise<boolean | 'waits'> {
+  /** Whether it was written, or after how many milliseconds it is to be. */
+  async #writeOne(key: string, wanted: StatusOf, signal: AbortSignal): Promise<boolean | number> {
     const kind = kindOf(wanted.apiVersion, wanted.kind)
     const name = watchedNameOf(wanted.apiVersion, wanted.kind)
     if (kind === undefined || name === undefined) throw new Error(`no way to write the status of a ${wanted.kind}`)
@@ -116,9 +125,10 @@ export class StatusWriter {
       // A clock that was set back ends the pause, too.
       const sinceMs = sent?.hash === hash && atMs >= sent.atMs ? atMs - sent.atMs : Infinity
       const undone = sinceMs < forgetMs ? (sent?.undone ?? 0) + 1 : 0
-      if (sinceMs < pauseMs(undone)) {
+      const leftMs = pauseMs(undone) - sinceMs
+      if (leftMs > 0) {
         this.#complain(key, 'somebody else undoes it again and again; see which other controller writes it')
-        return 'waits'
+        return leftMs
       }
       try {
         const answer = await this.#send(merged.how, kind, live, merged.status)
