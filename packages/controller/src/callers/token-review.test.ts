@@ -18,10 +18,10 @@ function reviewer() {
 }
 
 async function answerAll(state: ReturnType<typeof reviewer>['state'], answer: unknown): Promise<void> {
-  while (state.answers.length > 0) {
+  do {
     for (const resolve of state.answers.splice(0)) resolve(answer)
     await new Promise((resolve) => setImmediate(resolve))
-  }
+  } while (state.answers.length > 0)
 }
 
 test('many tokens at once are reviewed one after another, not all at once', async () => {

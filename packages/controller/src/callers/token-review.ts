@@ -4,6 +4,7 @@
 
 import { createHash } from 'node:crypto'
 import type { KubeClient } from '@wishbone/runtime/kube'
+import { Room } from '@wishbone/runtime/lifecycle'
 import { messageOf } from '../log.ts'
 
 export const tokenAudience = 'istio-ca'
@@ -46,10 +47,7 @@ export class TokenReviewer {
     string,
     { readonly fromMs: number; readonly untilMs: number; readonly review: Promise<Review> }
   >()
-
-  #asked = 0
-  /** Those who wait for their turn, in order. */
-  readonly #waiting: (() => void)[] = []
+  readonly #room = new Room(maxAsked)
 
   constructor(client: Pick<KubeClient, 'request'>, clock: () => number = Date.now) {
     this.#client = client
@@ -85,17 +83,13 @@ export class TokenReviewer {
   }
 
   async #inTurn(ask: () => Promise<Review>): Promise<Review> {
+    if (this.#room.waiting >= maxWaiting) return busy
     const sinceMs = performance.now()
-    if (this.#asked < maxAsked) this.#asked++
-    else if (this.#waiting.length >= maxWaiting) return busy
-    // Whoever is done hands its turn on.
-    else await new Promise<void>((resolve) => void this.#waiting.push(resolve))
+    const leave = await this.#room.enter()
     try {
       return performance.now() - sinceMs > patienceMs ? busy : await ask()
     } finally {
-      const next = this.#waiting.shift()
-      if (next === undefined) this.#asked--
-      else next()
+      leave()
     }
   }
 

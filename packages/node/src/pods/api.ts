@@ -1,30 +1,10 @@
 // What the agent writes to the Kubernetes API: the annotation by which a pod is advertised, and events about failures.
 import { isStatus, type KubeClient, resourcePath } from '@wishbone/runtime/kube'
+import { Room } from '@wishbone/runtime/lifecycle'
 import type { Logger } from '@wishbone/runtime/log'
 import { annotations } from '../enrolment/decide.ts'
 import { eventKind, type Namespace, namespaceKind, type Pod, podKind } from '../kinds.ts'
 import type { PodIdentity } from './identity.ts'
-
-/** Lets a number of callers in at a time: fifty pods of one label must not be fifty requests at once. */
-class Room {
-  #free: number
-  readonly #waiting: (() => void)[] = []
-
-  constructor(places: number) {
-    this.#free = places
-  }
-
-  /** Resolves with what the caller calls when it leaves. */
-  async enter(): Promise<() => void> {
-    if (this.#free > 0) this.#free--
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    return () => {
-      const next = this.#waiting.shift()
-      if (next !== undefined) next()
-      else this.#free++
-    }
-  }
-}
 
 const component = 'wishbone-node'
 /** Of one trouble of one pod. */
@@ -36,6 +16,7 @@ export class PodApi {
   readonly #log: Logger
   /** Messages by pod, since it last went well: two that take turns must not be an event a second. */
   readonly #reported = new Map<string, Set<string>>()
+  /** Fifty pods of one label must not be fifty requests at once. */
   readonly #room = new Room(16)
 
   constructor(client: KubeClient, nodeName: string, log: Logger) {
