@@ -1,5 +1,6 @@
 // Keeps certificates ready: one per identity, renewed at half of its life, retried with growing pauses, a few requests at a time.
 import { MeshError } from '@wishbone/core/errors'
+import { longestTimerMs } from '@wishbone/core/timers'
 import type { FetchesCertificates } from './ca-client.ts'
 import type { WorkloadCertificate } from './certificate.ts'
 import { FetchQueue, type Priority } from './queue.ts'
@@ -46,8 +47,6 @@ const firstRetryMs = 500
 const maxRetryMs = 150_000
 /** Without a valid certificate nothing works: the authority may be back any moment. */
 const maxUrgentRetryMs = 2_000
-/** setTimeout counts in 31 bits. */
-const longestTimerMs = 0x7fff_ffff
 
 /**
  * Lifecycle of an identity: first request → Initializing → Available (renewal at half of its life, again and again) or Unavailable
