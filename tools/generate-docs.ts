@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { variables as controller } from '../packages/controller/src/settings.ts'
 import { errorTable, meshErrorCodes } from '../packages/core/src/errors/index.ts'
 import { variables as node } from '../packages/node/src/settings.ts'
+import { maxSeries } from '../packages/runtime/src/metrics/index.ts'
 import { variables as common } from '../packages/runtime/src/settings/common.ts'
 import type { SettingsSchema } from '../packages/runtime/src/settings/index.ts'
 import { variables as waypoint } from '../packages/waypoint/src/program/settings.ts'
@@ -93,7 +94,7 @@ function metricsOf(program: string): string {
 function metricsPage(): string {
   return page(
     'Metrics',
-    'In the Prometheus format under `/metrics`; ports are in [settings.md](settings.md). Metrics named `istio_` have Istio’s names and labels. Each program also has the process’s own (`process_`, `nodejs_`), and `wishbone_metric_series_dropped_total`, a counter by `metric`: a metric keeps at most 5,000 series, and one that is not in use gives its place to the next.',
+    `In the Prometheus format under \`/metrics\`; ports are in [settings.md](settings.md). Metrics named \`istio_\` have Istio’s names and labels. Each program also has the process’s own (\`process_\`, \`nodejs_\`), and \`wishbone_metric_series_dropped_total\`, a counter by \`metric\`: a metric keeps at most ${maxSeries.toLocaleString('en')} series, and one that is not in use gives its place to the next.`,
     ...['controller', 'node', 'ztunnel', 'waypoint'].map(metricsOf),
   )
 }

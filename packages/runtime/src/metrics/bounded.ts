@@ -8,7 +8,8 @@ export interface CounterHandle {
   inc(by?: number): void
 }
 
-const maxSeries = 5_000
+/** Of one metric. */
+export const maxSeries = 5_000
 
 interface Series<K extends string> extends CounterHandle, Used {
   readonly values: Labels<K>

@@ -1,5 +1,5 @@
 // Metrics of a program in a registry of its own, for Prometheus.
-export { type Labels, takeUnused, type Used } from './bounded.ts'
+export { type Labels, maxSeries, takeUnused, type Used } from './bounded.ts'
 export type { Sample } from './exposition.ts'
 export {
   type Counter,

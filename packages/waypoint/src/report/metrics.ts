@@ -1,7 +1,7 @@
 // Istio's HTTP metrics. Series live in plain numbers and meet prom-client only when somebody asks for them: hashing
 // twenty labels for each request would cost more than the rest of the report.
 import { errorTable } from '@wishbone/core/errors'
-import { droppedSeries, type Metrics, type Sample, takeUnused, type Used } from '@wishbone/runtime/metrics'
+import { droppedSeries, type Metrics, maxSeries, type Sample, takeUnused, type Used } from '@wishbone/runtime/metrics'
 import type { RequestRecord } from '../pipeline/record.ts'
 import { type DestinationLabels, destinationOf } from './destination.ts'
 import { HistogramSeries } from './histogram.ts'
@@ -15,9 +15,6 @@ interface Series extends Used {
   readonly requestBytes: HistogramSeries
   readonly responseBytes: HistogramSeries
 }
-
-/** Of 64 lines each. */
-const maxSeries = 5_000
 
 export interface HttpMetrics {
   record(record: RequestRecord): void
