@@ -46,7 +46,7 @@ function pauseMs(undone: number): number {
   return undone <= 5 ? 0 : Math.min(60_000, 500 * 2 ** (undone - 5))
 }
 
-/** Longer than the longest pause and the time until something is translated anew. */
+/** Longer than the longest pause. */
 const forgetMs = 180_000
 
 export class StatusWriter {

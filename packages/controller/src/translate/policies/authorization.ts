@@ -6,7 +6,7 @@ import { security } from '@wishbone/proto'
 import type { AuthorizationPolicy } from '../../kinds/index.ts'
 import { annotations } from '../names.ts'
 import { createSound } from '../sound.ts'
-import { oddities, operationMatch, type PartialMatch, sourceMatch, whenMatch } from './matches.ts'
+import { effectOf, oddities, operationMatch, type PartialMatch, sourceMatch, whenMatch } from './matches.ts'
 
 type PolicyRule = NonNullable<AuthorizationPolicy['spec']['rules']>[number]
 
@@ -21,12 +21,8 @@ export function convertAuthorizationPolicy(
   policy: AuthorizationPolicy,
   scope: security.Scope,
 ): ConvertedPolicy | undefined {
-  const written = policy.spec.action ?? 'ALLOW'
-  if (written === 'AUDIT') return undefined
-  const notes: string[] = []
-  const deny = written !== 'ALLOW'
-  // A CUSTOM policy asks an external authorizer that does not exist here: refusing what it selects is the safe reading.
-  if (deny && written !== 'DENY') notes.push(`action ${written} is not supported: what its rules select is denied`)
+  if (policy.spec.action === 'AUDIT') return undefined
+  const { deny, notes } = effectOf(policy)
   const rules: security.Rule[] = []
   for (const [index, rule] of (policy.spec.rules ?? []).entries()) {
     const { clauses, unsupported } = clausesOf(rule, policy.metadata.namespace ?? '')

@@ -59,12 +59,12 @@ function translatePolicy(
       ? []
       : [`Service ${namespace}/${name} has no port ${sectionName}, so that nothing is protected there`]
   })
-  const reached = absent.length > 0 ? no('TargetNotFound', absent.join('; ')) : accepted
+  const reached = accepted.status === 'True' && absent.length > 0 ? no('TargetNotFound', absent.join('; ')) : accepted
   const conflict = `an older policy is in force for ${taken.join(', ')}; remove one of them`
   return {
     object,
     services: new Set(refs.map((ref) => `${namespace}/${ref.name}`)),
-    accepted: taken.length > 0 ? no('Conflicted', conflict) : accepted.status === 'True' ? reached : accepted,
+    accepted: taken.length > 0 ? no('Conflicted', conflict) : reached,
     resolvedRefs,
   }
 }

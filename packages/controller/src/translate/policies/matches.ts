@@ -48,13 +48,20 @@ const known = {
   when: ['key', 'values', 'notValues'],
 } as const
 
+/** Whether a policy that decides something denies, and what is to be said of that. */
+export function effectOf(policy: AuthorizationPolicy): { readonly deny: boolean; readonly notes: string[] } {
+  const action = policy.spec.action ?? 'ALLOW'
+  // CUSTOM asks an external authorizer that does not exist here, and others nobody knows: refusing what they select is the safe reading.
+  const isKnown = action === 'ALLOW' || action === 'DENY'
+  const notes = isKnown ? [] : [`action ${action} is not supported: what its rules select is denied`]
+  return { deny: action !== 'ALLOW', notes }
+}
+
 /** What of a rule nobody here can judge: fields of a later release, and lists that are empty, which istiod's webhook refuses. */
 export function oddities(rule: Rule): readonly string[] {
   const unknown = (object: object | undefined, fields: readonly string[], path: string) =>
     Object.keys(object ?? {}).flatMap((field) => (fields.includes(field) ? [] : [`${path}${field} (unknown)`]))
-  const empty = (['from', 'to'] as const).filter(
-    (field) => field in rule && rule[field] !== undefined && !rule[field]?.length,
-  )
+  const empty = (['from', 'to'] as const).filter((field) => rule[field] !== undefined && !rule[field]?.length)
   return [
     ...unknown(rule, known.rule, ''),
     ...empty.map((field) => `${field} (an empty list)`),

@@ -8,6 +8,7 @@ import { createSound } from '../sound.ts'
 import {
   cidr,
   collector,
+  effectOf,
   l7Operation,
   l7Source,
   type Operation,
@@ -37,12 +38,9 @@ export interface ConvertedRequestPolicy {
   readonly notes: readonly string[]
 }
 
-/** `policy.spec.action` is ALLOW or DENY; CUSTOM and what nobody knows are read as DENY, as everywhere. */
+/** `policy.spec.action` is not AUDIT. */
 export function requestPolicy(policy: AuthorizationPolicy): ConvertedRequestPolicy {
-  const written = policy.spec.action ?? 'ALLOW'
-  const deny = written !== 'ALLOW'
-  const isKnown = written === 'ALLOW' || written === 'DENY'
-  const notes = isKnown ? [] : [`action ${written} is not supported: what its rules select is denied`]
+  const { deny, notes } = effectOf(policy)
   const rules: MessageInitShape<typeof l7.RequestRuleSchema>[] = []
   for (const [index, rule] of (policy.spec.rules ?? []).entries()) {
     const clauses = clausesOf(rule, policy.metadata.namespace ?? '')
