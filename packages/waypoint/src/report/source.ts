@@ -1,6 +1,7 @@
 // Who called, as labels: proven identity first, then what the client's ztunnel says in its baggage.
 import { principalOf } from '@wishbone/core/identity'
 import type { Connection } from '../server/connection.ts'
+import { copyOf } from './copy-of.ts'
 
 export interface SourceLabels {
   readonly key: string
@@ -43,7 +44,7 @@ export function sourceOf(connection: Connection): SourceLabels {
   return source
 }
 
-/** A copy: a part of a text keeps all of it in memory, and these outlive the client's headers. */
+/** These outlive the client's headers. */
 function said(name: string | undefined, otherwise = 'unknown'): string {
-  return name === undefined ? otherwise : Buffer.from(name.slice(0, longestName)).toString()
+  return name === undefined ? otherwise : copyOf(name, longestName)
 }

@@ -8,6 +8,7 @@ import { type Logger, Repeats } from '@wishbone/runtime/log'
 import type { RequestContext } from '../pipeline/context.ts'
 import type { RequestRecord } from '../pipeline/record.ts'
 import type { RequestTrace } from '../pipeline/services.ts'
+import { copyOf } from './copy-of.ts'
 import { destinationOf } from './destination.ts'
 import { flagsOf } from './metrics.ts'
 
@@ -92,9 +93,9 @@ function saying(exporter: SpanExporter, log: Pick<Logger, 'warn'>): SpanExporter
   }
 }
 
-/** A copy, cut where it is too long: a part of a text, as a path is of its target, holds on to all of it. */
+/** Cut where it is too long, and told so. */
 function short(text: string): string {
-  return `${Buffer.from(text.slice(0, longestText)).toString()}${text.length > longestText ? '…' : ''}`
+  return `${copyOf(text, longestText)}${text.length > longestText ? '…' : ''}`
 }
 
 /** Semantic conventions of HTTP server spans; the connection's other end is the client. */
