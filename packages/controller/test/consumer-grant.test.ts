@@ -1,28 +1,9 @@
 // A consumer route may send to the Service of another namespace that is its parent, without a ReferenceGrant (GEP-1426): on the way of
 // that Service's own traffic, which its owner chose. What else the route is attached to must not get that permission with it.
 import { expect, test } from 'vitest'
-import { meshOf } from './snapshot.ts'
+import { meshOf, waypointNamespace } from './snapshot.ts'
 
-const world = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: tenant, labels: { istio.io/dataplane-mode: ambient, istio.io/use-waypoint: waypoint } }
----
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop, labels: { istio.io/dataplane-mode: ambient, istio.io/use-waypoint: waypoint } }
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: waypoint, namespace: tenant, generation: 1 }
-spec: { gatewayClassName: wishbone-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: waypoint, namespace: shop, generation: 1 }
-spec: { gatewayClassName: wishbone-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }
----
-apiVersion: gateway.networking.k8s.io/v1
+const world = `${waypointNamespace('tenant')}${waypointNamespace('shop')}apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: { name: edge, namespace: tenant, generation: 1 }
 spec: { gatewayClassName: wishbone, listeners: [{ name: http, port: 80, protocol: HTTP }] }

@@ -2,19 +2,9 @@
 // it must not change what the Service's waypoint takes from all others.
 import { l7 } from '@wishbone/proto'
 import { expect, test } from 'vitest'
-import { meshOf } from './snapshot.ts'
+import { meshOf, waypointNamespace } from './snapshot.ts'
 
-const world = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop, labels: { istio.io/dataplane-mode: ambient, istio.io/use-waypoint: waypoint } }
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: waypoint, namespace: shop, generation: 1 }
-spec: { gatewayClassName: wishbone-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }
----
-apiVersion: v1
+const world = `${waypointNamespace('shop')}apiVersion: v1
 kind: Service
 metadata: { name: web, namespace: shop, generation: 1 }
 spec: { clusterIP: 10.96.0.2, ports: [{ name: tcp-db, port: 5432 }, { name: http, port: 80 }, { name: any, port: 81 }] }

@@ -5,21 +5,12 @@ import { parseSpiffe } from '@wishbone/core/identity'
 import { parseIp } from '@wishbone/core/ip'
 import { MeshState } from '@wishbone/core/mesh'
 import { expect, test } from 'vitest'
-import { meshOf } from './snapshot.ts'
+import { meshOf, waypointNamespace } from './snapshot.ts'
 
-const world = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: tenant, labels: { istio.io/dataplane-mode: ambient, istio.io/use-waypoint: waypoint } }
----
+const world = `${waypointNamespace('tenant')}
 apiVersion: v1
 kind: Namespace
 metadata: { name: shop, labels: { istio.io/dataplane-mode: ambient } }
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: waypoint, namespace: tenant, generation: 1 }
-spec: { gatewayClassName: wishbone-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }
 ---
 apiVersion: v1
 kind: Service

@@ -2,31 +2,11 @@
 import { expect, test } from 'vitest'
 import { defaultSettings } from '../src/model/index.ts'
 import { translate } from '../src/translate/index.ts'
-import { classes, objectsOf, snapshotOf } from './snapshot.ts'
+import { classes, objectsOf, protectedBackend, snapshotOf } from './snapshot.ts'
 
-const world = (validation: string, target = ''): string => `
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop, generation: 1 }
-spec: { clusterIP: 10.96.0.2, selector: { app: web }, ports: [{ name: https, port: 443 }] }
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: BackendTLSPolicy
-metadata: { name: web, namespace: shop, generation: 1 }
-spec:
-  targetRefs: [{ group: '', kind: Service, name: web${target} }]
-${validation}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: edge, namespace: shop, generation: 1 }
-spec: { gatewayClassName: wishbone, listeners: [{ name: http, port: 80, protocol: HTTP }] }
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: web, namespace: shop, generation: 1 }
-spec: { parentRefs: [{ name: edge }], rules: [{ backendRefs: [{ name: web, port: 443 }] }] }
-`
+const world = (validation: string, target = ''): string =>
+  protectedBackend(`  targetRefs: [{ group: '', kind: Service, name: web${target} }]
+${validation}`)
 
 function outcome(yaml: string) {
   const { mesh, statuses } = translate(snapshotOf([...classes, ...objectsOf(yaml)]), defaultSettings)

@@ -2,35 +2,10 @@
 import { expect, test } from 'vitest'
 import { defaultSettings } from '../src/model/index.ts'
 import { translate } from '../src/translate/index.ts'
-import { classes, objectsOf, snapshotOf } from './snapshot.ts'
+import { classes, objectsOf, protectedBackend, snapshotOf } from './snapshot.ts'
 
-const world = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop, generation: 1 }
-spec: { clusterIP: 10.96.0.2, selector: { app: web }, ports: [{ name: https, port: 443 }] }
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: BackendTLSPolicy
-metadata: { name: web, namespace: shop, generation: 1 }
-spec:
-  targetRefs: [{ group: '', kind: Service, name: web }]
-  validation: { caCertificateRefs: [{ group: '', kind: ConfigMap, name: ca }], hostname: web.example.org }
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: edge, namespace: shop, generation: 1 }
-spec: { gatewayClassName: wishbone, listeners: [{ name: http, port: 80, protocol: HTTP }] }
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: web, namespace: shop, generation: 1 }
-spec: { parentRefs: [{ name: edge }], rules: [{ backendRefs: [{ name: web, port: 443 }] }] }
-`
+const world = protectedBackend(`  targetRefs: [{ group: '', kind: Service, name: web }]
+  validation: { caCertificateRefs: [{ group: '', kind: ConfigMap, name: ca }], hostname: web.example.org }`)
 
 test('a ConfigMap full of beginnings of certificates does not keep the controller from its work', () => {
   const begin = '-----BEGIN CERTIFICATE-----\n'

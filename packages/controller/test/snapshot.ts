@@ -67,3 +67,48 @@ spec: { controllerName: wishbone.dev/mesh-controller }
 export function meshOf(yaml: string): Mesh {
   return translate(snapshotOf([...classes, ...objectsOf(yaml)]), defaultSettings).mesh
 }
+
+/** A namespace of the mesh all of whose Services are behind its waypoint. */
+export function waypointNamespace(name: string): string {
+  return `
+apiVersion: v1
+kind: Namespace
+metadata: { name: ${name}, labels: { istio.io/dataplane-mode: ambient, istio.io/use-waypoint: waypoint } }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: waypoint, namespace: ${name}, generation: 1 }
+spec: { gatewayClassName: wishbone-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }
+---
+`
+}
+
+/** A gateway with a route to port 443 of Service shop/web, which a BackendTLSPolicy protects: `policy` are the fields of its spec. */
+export function protectedBackend(policy: string): string {
+  return `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: shop, generation: 1 }
+spec: { clusterIP: 10.96.0.2, selector: { app: web }, ports: [{ name: https, port: 443 }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: { name: web, namespace: shop, generation: 1 }
+spec:
+${policy}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: edge, namespace: shop, generation: 1 }
+spec: { gatewayClassName: wishbone, listeners: [{ name: http, port: 80, protocol: HTTP }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: web, namespace: shop, generation: 1 }
+spec: { parentRefs: [{ name: edge }], rules: [{ backendRefs: [{ name: web, port: 443 }] }] }
+`
+}
